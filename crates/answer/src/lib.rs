@@ -1,0 +1,1 @@
+//! answer: see ARCHITECTURE.md.

@@ -1,0 +1,1 @@
+//! compute: see ARCHITECTURE.md.

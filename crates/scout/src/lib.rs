@@ -1,0 +1,1 @@
+//! scout: see ARCHITECTURE.md.
