@@ -1,0 +1,385 @@
+//! One KV page: 64 token positions of one layer, the unit of I/O, checksum and attention loop.
+//!
+//! Prefill writes rows into a [`PageBuf`] token by token; attend reads its sections as typed slices; disk
+//! holds exactly the same bytes. Keys are stored un-rotated. The order of sections is K codes, K scales,
+//! V codes, V scales; `F32` and `Bf16` pages have values in place of codes and no scales.
+
+use bytemuck::{Pod, Zeroable};
+use half::bf16;
+
+use crate::error::{KvError, Result};
+
+/// Token positions per page.
+pub const PAGE_TOKENS: usize = 64;
+
+/// Largest |code| of an `Int8` row. −128 is not used, so that the code range is symmetric.
+pub const CODE_MAX: f32 = 127.0;
+
+/// How a page's values are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dtype {
+    /// 4 bytes per value; the reference numerics and tests.
+    F32,
+    /// 2 bytes per value, rounded half to even.
+    Bf16,
+    /// 1 byte per value and one f32 scale per token and head.
+    Int8,
+}
+
+impl Dtype {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+        }
+    }
+
+    const fn value_bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+            Self::Int8 => 1,
+        }
+    }
+
+    const fn scale_bytes(self) -> usize {
+        match self {
+            Self::F32 | Self::Bf16 => 0,
+            Self::Int8 => 4,
+        }
+    }
+}
+
+/// What one layer keeps per token: `n_kv_heads` keys and as many values of `head_dim` each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PageShape {
+    pub n_kv_heads: usize,
+    pub head_dim: usize,
+}
+
+impl PageShape {
+    /// Values in one token's K row, and in its V row.
+    pub const fn row_values(self) -> usize {
+        self.n_kv_heads * self.head_dim
+    }
+
+    /// Bytes of one page, always a multiple of 64. Panics when they do not fit `usize`.
+    pub fn page_bytes(self, dtype: Dtype) -> usize {
+        Sections::of(self, dtype).end
+    }
+}
+
+/// Byte offsets at which the sections of a page start. Each is a multiple of 64, because every section holds
+/// 64 of something per head.
+#[derive(Debug, Clone, Copy)]
+struct Sections {
+    k_scales: usize,
+    v: usize,
+    v_scales: usize,
+    end: usize,
+}
+
+impl Sections {
+    fn of(shape: PageShape, dtype: Dtype) -> Self {
+        let per_head = |bytes: usize| shape.n_kv_heads.checked_mul(PAGE_TOKENS * bytes);
+        let sections = || {
+            let values = per_head(dtype.value_bytes())?.checked_mul(shape.head_dim)?;
+            let scales = per_head(dtype.scale_bytes())?;
+            let v = values.checked_add(scales)?;
+            let v_scales = v.checked_add(values)?;
+            Some(Self { k_scales: values, v, v_scales, end: v_scales.checked_add(scales)? })
+        };
+        sections().expect("a page's bytes fit the address space")
+    }
+}
+
+/// The allocation unit that gives a page its 64-byte alignment.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct CacheLine([u8; 64]);
+
+/// The bytes of one page, 64-byte aligned. Slots never written are zero.
+#[derive(Clone)]
+pub struct PageBuf {
+    shape: PageShape,
+    dtype: Dtype,
+    lines: Box<[CacheLine]>,
+}
+
+impl PageBuf {
+    /// An all-zero page.
+    pub fn new(shape: PageShape, dtype: Dtype) -> Self {
+        let n_lines = shape.page_bytes(dtype) / size_of::<CacheLine>();
+        Self { shape, dtype, lines: vec![CacheLine::zeroed(); n_lines].into_boxed_slice() }
+    }
+
+    /// A page from its stored bytes, whose number must be exactly [`PageShape::page_bytes`].
+    pub fn from_bytes(shape: PageShape, dtype: Dtype, bytes: &[u8]) -> Result<Self> {
+        let expected = shape.page_bytes(dtype);
+        if bytes.len() != expected {
+            return Err(KvError::PageLength { expected, got: bytes.len() });
+        }
+        let mut page = Self::new(shape, dtype);
+        page.as_bytes_mut().copy_from_slice(bytes);
+        Ok(page)
+    }
+
+    pub fn shape(&self) -> PageShape {
+        self.shape
+    }
+
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// The page as it lies on disk.
+    pub fn as_bytes(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.lines)
+    }
+
+    pub(crate) fn as_bytes_mut(&mut self) -> &mut [u8] {
+        bytemuck::cast_slice_mut(&mut self.lines)
+    }
+
+    /// Stores one token's K and V, each `[n_kv_heads, head_dim]`, K before rotation.
+    ///
+    /// What is stored depends on these two rows alone: not on the slot, not on neighbours, not on what the
+    /// slot held. On an error the page is unchanged. Panics when `slot` or a length is out of range.
+    pub fn write_row(&mut self, slot: usize, k: &[f32], v: &[f32]) -> Result<()> {
+        self.check_row(slot, k.len(), v.len());
+        check_storable("key", k, self.shape, self.dtype)?;
+        check_storable("value", v, self.shape, self.dtype)?;
+        let PageShape { n_kv_heads, head_dim } = self.shape;
+        for head in 0..n_kv_heads {
+            let row = head * head_dim..(head + 1) * head_dim;
+            match self.dtype {
+                Dtype::F32 => self.write_head(head, slot, &k[row.clone()], &v[row], |x| x),
+                Dtype::Bf16 => self.write_head(head, slot, &k[row.clone()], &v[row], bf16::from_f32),
+                Dtype::Int8 => self.write_head_int8(head, slot, &k[row.clone()], &v[row]),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives one token's K and V back as attend sees them. Panics when `slot` or a length is out of range.
+    pub fn read_row(&self, slot: usize, k: &mut [f32], v: &mut [f32]) {
+        self.check_row(slot, k.len(), v.len());
+        let PageShape { n_kv_heads, head_dim } = self.shape;
+        for head in 0..n_kv_heads {
+            for dim in 0..head_dim {
+                let (at_k, at_v) = (dim * PAGE_TOKENS + slot, slot * head_dim + dim);
+                let (key, value) = match self.dtype {
+                    Dtype::F32 => (self.k_f32(head)[at_k], self.v_f32(head)[at_v]),
+                    Dtype::Bf16 => (self.k_bf16(head)[at_k].to_f32(), self.v_bf16(head)[at_v].to_f32()),
+                    Dtype::Int8 => (
+                        f32::from(self.k_codes(head)[at_k]) * self.k_scales(head)[slot],
+                        f32::from(self.v_codes(head)[at_v]) * self.v_scales(head)[slot],
+                    ),
+                };
+                k[head * head_dim + dim] = key;
+                v[head * head_dim + dim] = value;
+            }
+        }
+    }
+
+    /// `Int8` keys of a head, `[head_dim, 64]`: position fastest.
+    pub fn k_codes(&self, head: usize) -> &[i8] {
+        self.values(Dtype::Int8, 0, head)
+    }
+
+    /// `Int8` key scales of a head, `[64]`.
+    pub fn k_scales(&self, head: usize) -> &[f32] {
+        self.scales(self.sections().k_scales, head)
+    }
+
+    /// `Int8` values of a head, `[64, head_dim]`.
+    pub fn v_codes(&self, head: usize) -> &[i8] {
+        self.values(Dtype::Int8, self.sections().v, head)
+    }
+
+    /// `Int8` value scales of a head, `[64]`.
+    pub fn v_scales(&self, head: usize) -> &[f32] {
+        self.scales(self.sections().v_scales, head)
+    }
+
+    /// `F32` keys of a head, `[head_dim, 64]`: position fastest.
+    pub fn k_f32(&self, head: usize) -> &[f32] {
+        self.values(Dtype::F32, 0, head)
+    }
+
+    /// `F32` values of a head, `[64, head_dim]`.
+    pub fn v_f32(&self, head: usize) -> &[f32] {
+        self.values(Dtype::F32, self.sections().v, head)
+    }
+
+    /// `Bf16` keys of a head, `[head_dim, 64]`: position fastest.
+    pub fn k_bf16(&self, head: usize) -> &[bf16] {
+        self.values(Dtype::Bf16, 0, head)
+    }
+
+    /// `Bf16` values of a head, `[64, head_dim]`.
+    pub fn v_bf16(&self, head: usize) -> &[bf16] {
+        self.values(Dtype::Bf16, self.sections().v, head)
+    }
+
+    /// Whether every stored number is one that [`Self::write_row`] can have stored: finite values, scales that
+    /// are finite and not negative, no code of −128. Bytes with a valid checksum can still be a stranger's.
+    pub fn is_well_formed(&self) -> bool {
+        let good_scale = |scale: &f32| scale.is_finite() && scale.is_sign_positive();
+        (0..self.shape.n_kv_heads).all(|head| match self.dtype {
+            Dtype::F32 => {
+                [self.k_f32(head), self.v_f32(head)].iter().all(|x| x.iter().all(|x| x.is_finite()))
+            }
+            Dtype::Bf16 => {
+                [self.k_bf16(head), self.v_bf16(head)].iter().all(|x| x.iter().all(|x| x.is_finite()))
+            }
+            Dtype::Int8 => {
+                [self.k_scales(head), self.v_scales(head)].iter().all(|x| x.iter().all(good_scale))
+                    && [self.k_codes(head), self.v_codes(head)].iter().all(|x| !x.contains(&i8::MIN))
+            }
+        })
+    }
+
+    /// Whether all slots from `slot` on are zero in every section.
+    pub fn is_zero_from(&self, slot: usize) -> bool {
+        let PageShape { n_kv_heads, head_dim } = self.shape;
+        let sections = self.sections();
+        let value_bytes = self.dtype.value_bytes();
+        let zero = |start: usize, end: usize| self.as_bytes()[start..end].iter().all(|&byte| byte == 0);
+        // Every section is a stack of [64] runs, but V, which is a stack of [64, head_dim] runs.
+        let runs = |start: usize, n_runs: usize, unit: usize| {
+            (0..n_runs).all(|run| {
+                let at = start + run * PAGE_TOKENS * unit;
+                zero(at + slot * unit, at + PAGE_TOKENS * unit)
+            })
+        };
+        runs(0, n_kv_heads * head_dim, value_bytes)
+            && runs(sections.v, n_kv_heads, value_bytes * head_dim)
+            && (self.dtype != Dtype::Int8
+                || (runs(sections.k_scales, n_kv_heads, 4) && runs(sections.v_scales, n_kv_heads, 4)))
+    }
+
+    fn write_head<T: Pod>(
+        &mut self,
+        head: usize,
+        slot: usize,
+        k: &[f32],
+        v: &[f32],
+        store: impl Fn(f32) -> T,
+    ) {
+        let (dtype, v_start) = (self.dtype, self.sections().v);
+        let keys = self.values_mut::<T>(dtype, 0, head);
+        for (column, &x) in keys.chunks_exact_mut(PAGE_TOKENS).zip(k) {
+            column[slot] = store(x);
+        }
+        let values = self.values_mut::<T>(dtype, v_start, head);
+        for (cell, &x) in values[slot * v.len()..][..v.len()].iter_mut().zip(v) {
+            *cell = store(x);
+        }
+    }
+
+    fn write_head_int8(&mut self, head: usize, slot: usize, k: &[f32], v: &[f32]) {
+        let sections = self.sections();
+        let (k_scale, v_scale) = (int8_scale(k), int8_scale(v));
+        let keys = self.values_mut::<i8>(Dtype::Int8, 0, head);
+        for (column, &x) in keys.chunks_exact_mut(PAGE_TOKENS).zip(k) {
+            column[slot] = int8_code(x, k_scale);
+        }
+        let values = self.values_mut::<i8>(Dtype::Int8, sections.v, head);
+        for (cell, &x) in values[slot * v.len()..][..v.len()].iter_mut().zip(v) {
+            *cell = int8_code(x, v_scale);
+        }
+        for (start, scale) in [(sections.k_scales, k_scale), (sections.v_scales, v_scale)] {
+            let at = start + (head * PAGE_TOKENS + slot) * 4;
+            self.as_bytes_mut()[at..at + 4].copy_from_slice(bytemuck::bytes_of(&scale));
+        }
+    }
+
+    fn sections(&self) -> Sections {
+        Sections::of(self.shape, self.dtype)
+    }
+
+    /// Bytes of one head's values in the section that starts at `start`.
+    fn head_bytes(&self, start: usize, head: usize) -> std::ops::Range<usize> {
+        assert!(head < self.shape.n_kv_heads, "head {head} of {}", self.shape.n_kv_heads);
+        let len = self.shape.head_dim * PAGE_TOKENS * self.dtype.value_bytes();
+        start + head * len..start + (head + 1) * len
+    }
+
+    fn values<T: Pod>(&self, dtype: Dtype, start: usize, head: usize) -> &[T] {
+        assert_eq!(self.dtype, dtype, "a page is viewed as what it stores");
+        bytemuck::cast_slice(&self.as_bytes()[self.head_bytes(start, head)])
+    }
+
+    fn values_mut<T: Pod>(&mut self, dtype: Dtype, start: usize, head: usize) -> &mut [T] {
+        assert_eq!(self.dtype, dtype, "a page is viewed as what it stores");
+        let range = self.head_bytes(start, head);
+        bytemuck::cast_slice_mut(&mut self.as_bytes_mut()[range])
+    }
+
+    fn scales(&self, start: usize, head: usize) -> &[f32] {
+        assert_eq!(self.dtype, Dtype::Int8, "only int8 pages have scales");
+        assert!(head < self.shape.n_kv_heads, "head {head} of {}", self.shape.n_kv_heads);
+        let len = PAGE_TOKENS * 4;
+        bytemuck::cast_slice(&self.as_bytes()[start + head * len..][..len])
+    }
+
+    fn check_row(&self, slot: usize, k_len: usize, v_len: usize) {
+        assert!(slot < PAGE_TOKENS, "slot {slot} of {PAGE_TOKENS}");
+        let row_values = self.shape.row_values();
+        assert_eq!((k_len, v_len), (row_values, row_values), "lengths of the K and V row");
+    }
+}
+
+/// Bit for bit, so that two pages with the same NaN are equal and 0.0 differs from −0.0.
+impl PartialEq for PageBuf {
+    fn eq(&self, other: &Self) -> bool {
+        self.shape == other.shape && self.dtype == other.dtype && self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for PageBuf {}
+
+impl std::fmt::Debug for PageBuf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let bytes = self.as_bytes().len();
+        write!(f, "PageBuf({} heads x {}, ", self.shape.n_kv_heads, self.shape.head_dim)?;
+        write!(f, "{}, {bytes} bytes)", self.dtype.name())
+    }
+}
+
+/// Scale of one token's head: the largest magnitude over 127. Zero for a row of zeros, and for one so small
+/// that the quotient underflows.
+pub fn int8_scale(row: &[f32]) -> f32 {
+    row.iter().fold(0.0f32, |max, x| max.max(x.abs())) / CODE_MAX
+}
+
+/// `x / scale`, rounded half to even and kept within ±127, which only a subnormal scale can overstep.
+pub fn int8_code(x: f32, scale: f32) -> i8 {
+    if scale == 0.0 {
+        return 0;
+    }
+    (x / scale).round_ties_even().clamp(-CODE_MAX, CODE_MAX) as i8
+}
+
+/// A value must be finite in the stored type too: the largest f32 rounds to infinity in bf16.
+fn check_storable(row: &'static str, values: &[f32], shape: PageShape, dtype: Dtype) -> Result<()> {
+    let storable = |x: f32| match dtype {
+        Dtype::F32 | Dtype::Int8 => x.is_finite(),
+        Dtype::Bf16 => bf16::from_f32(x).is_finite(),
+    };
+    match values.iter().position(|&x| !storable(x)) {
+        None => Ok(()),
+        Some(at) => Err(KvError::NotFinite {
+            row,
+            head: at / shape.head_dim,
+            dim: at % shape.head_dim,
+            value: values[at],
+            dtype: dtype.name(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;
