@@ -1,1 +1,20 @@
-//! corpus: see ARCHITECTURE.md.
+//! Documents → canonical text → tokens → source map.
+//!
+//! Second stop of the data path: [`extract`] turns one file, inside a child process ([`worker`]), into canonical
+//! text with page marks; [`tokens`] turns the text into a token stream whose every token points at its bytes;
+//! [`units`] and [`passages`] cut it into what can be quoted and what can be retrieved. Every offset refers to the
+//! canonical text. The bytes come from strangers: nothing here panics on them, and every limit has a name.
+
+pub mod extract;
+
+pub use extract::{
+    Block, BlockKind, BoxRun, CharBox, ExtractError, Extracted, HiddenText, Limits, PageMark, State, Warning,
+    WarningCode,
+};
+pub use passages::Passage;
+pub use tokens::TokenStream;
+pub use units::Unit;
+
+pub mod passages;
+pub mod tokens;
+pub mod units;
