@@ -1,1 +1,18 @@
-//! compute: see ARCHITECTURE.md.
+//! The maths of a language model on the CPU, behind one narrow trait.
+//!
+//! On the data path this crate stands between the tensors of `weights` and the pages of `kv` on one side and the
+//! forward pass of `scout` on the other. [`Ops`] is the seam; [`Reference`] is plain f32 and the oracle of errors.
+//! The crate does no I/O and knows no model.
+
+mod error;
+mod ops;
+mod reference;
+mod rope;
+mod rows;
+mod stack;
+
+pub use error::{Error, Result};
+pub use ops::{AttendGroup, AttendSpec, KvBlock, Ops, PAGE_LEN};
+pub use reference::{Reference, ReferenceMatrix};
+pub use rope::{Pairing, RopeTable};
+pub use rows::Rows;

@@ -1,0 +1,167 @@
+//! The seam between the Scout engine and the hardware: one trait of stage-sized calls.
+//!
+//! A forward pass is: embed · per layer { norm · matmul (qkv) · rope · append to KV · attend · activations ·
+//! matmul_add · norm · matmul (gate, up) · swiglu · matmul_add } · norm · matmul (logits).
+
+use std::ops::Range;
+
+use crate::{Pairing, Result, RopeTable, Rows};
+
+/// Token positions in one KV page.
+pub const PAGE_LEN: usize = kv::PAGE_TOKENS;
+
+/// One KV page as an attending sequence sees it. Slot `s` stands at position
+/// `first_pos + s - visible.start` and is seen by a query at `q_pos` iff `visible` contains `s`, the
+/// position is at most `q_pos`, and both positions lie in the same attention chunk when there is one.
+#[derive(Clone, Debug)]
+pub struct KvBlock<'a> {
+    /// Keys (un-rotated) and values of [`PAGE_LEN`] positions of one layer.
+    pub page: &'a kv::PageBuf,
+    /// Slots that hold tokens of the context; the others are never seen.
+    pub visible: Range<usize>,
+    /// Position of slot `visible.start`.
+    pub first_pos: u64,
+}
+
+impl KvBlock<'_> {
+    /// The slots a query at `q_pos` sees, possibly none. Positions rise with slots, so it is one range.
+    #[inline]
+    pub fn seen_by(&self, q_pos: u64, chunk: Option<u64>) -> Range<usize> {
+        let (start, end) = (self.visible.start, self.visible.end.max(self.visible.start));
+        // Slots from `start` until position `limit`, clamped to the page.
+        let until =
+            |limit: u64| start + limit.saturating_sub(self.first_pos).min((end - start) as u64) as usize;
+        let hi = until(q_pos.saturating_add(1));
+        let lo = chunk.map_or(start, |chunk| until(q_pos - q_pos % chunk));
+        lo.min(hi)..hi
+    }
+}
+
+/// The query rows of one sequence and the pages they attend to.
+#[derive(Debug)]
+pub struct AttendGroup<'a> {
+    /// Rows of `q` and `out` that belong to this sequence.
+    pub rows: Range<usize>,
+    /// Pages in canonical order: they are reduced in this order, whatever the threads do.
+    pub blocks: &'a [KvBlock<'a>],
+    /// Where to add the attention mass, `[blocks.len() * PAGE_LEN]`: softmax weight per slot,
+    /// mean over the rows of `mass_rows` and all heads.
+    pub mass: Option<&'a mut [f32]>,
+    /// The rows of `q` (a part of `rows`) whose mass is wanted; ignored without `mass`.
+    pub mass_rows: Range<usize>,
+}
+
+/// What is common to all groups of one attend call.
+#[derive(Clone, Debug)]
+pub struct AttendSpec<'a> {
+    /// Query heads; a multiple of `n_kv_heads`. Query head `h` reads KV head `h / (n_heads / n_kv_heads)`.
+    pub n_heads: usize,
+    /// KV heads.
+    pub n_kv_heads: usize,
+    /// Components per head, even.
+    pub head_dim: usize,
+    /// Factor on every score, usually `1 / sqrt(head_dim)`.
+    pub scale: f32,
+    /// How keys are rotated to their position; `None` for a layer without rotation.
+    pub rope: Option<(&'a RopeTable, Pairing)>,
+    /// Attention chunk in positions: queries see only their own chunk; `None` sees everything.
+    pub chunk: Option<u64>,
+    /// Position of every row of `q`.
+    pub q_pos: &'a [u64],
+}
+
+impl AttendSpec<'_> {
+    /// Query heads that share one KV head.
+    pub fn heads_per_kv(&self) -> usize {
+        self.n_heads / self.n_kv_heads
+    }
+
+    /// Panics when the inputs of an attend call do not belong together: a broken invariant of the caller.
+    pub(crate) fn check(&self, q: &Rows, groups: &[AttendGroup<'_>]) {
+        assert!(
+            self.n_heads.is_multiple_of(self.n_kv_heads) && self.head_dim.is_multiple_of(2),
+            "head shape"
+        );
+        assert_eq!(q.width(), self.n_heads * self.head_dim, "query width");
+        assert_eq!(q.n_rows(), self.q_pos.len(), "one position per query row");
+        if let Some((table, _)) = self.rope {
+            assert_eq!(table.n_freqs() * 2, self.head_dim, "rope table of another head size");
+        }
+        let shape = kv::PageShape { n_kv_heads: self.n_kv_heads, head_dim: self.head_dim };
+        let mut next_row = 0;
+        for group in groups {
+            assert!(
+                next_row <= group.rows.start && group.rows.end <= q.n_rows(),
+                "groups ascend and are disjoint"
+            );
+            next_row = group.rows.end;
+            for block in group.blocks {
+                assert_eq!(block.page.shape(), shape, "page shape");
+                assert!(block.visible.end <= PAGE_LEN, "visible slots {:?}", block.visible);
+            }
+            if let Some(mass) = &group.mass {
+                assert_eq!(mass.len(), group.blocks.len() * PAGE_LEN, "mass per slot");
+                let (rows, of) = (&group.mass_rows, &group.rows);
+                assert!(
+                    rows.is_empty() || (of.start <= rows.start && rows.end <= of.end),
+                    "mass rows {rows:?} of {of:?}"
+                );
+            }
+        }
+    }
+}
+
+/// The maths of a forward pass. Every call reads its inputs, overwrites its output, and gives the same bits
+/// for a row whatever other rows are in the call and however many threads run it.
+pub trait Ops: Send + Sync {
+    /// A weight matrix `[out, in]`, packed once when the model is loaded.
+    type Matrix: Send + Sync;
+    /// The input of a matrix product, `[n_rows, in]`; quantised on the fast path.
+    type Acts: Default + Send + Sync;
+
+    /// Version of the numbers this implementation produces; part of a KV segment's identity.
+    fn numerics(&self) -> &'static str;
+
+    /// What KV pages hold under these numerics.
+    fn kv_dtype(&self) -> kv::Dtype;
+
+    /// Packs tensors `[out_i, in]`, stacked by rows, into one matrix `[sum of out_i, in]`.
+    ///
+    /// # Errors
+    /// When a tensor is not a matrix, the widths differ, or the width does not suit the implementation.
+    fn matrix(&self, parts: &[&weights::Tensor<'_>]) -> Result<Self::Matrix>;
+
+    /// Rows `ids` of `table` into `x` `[ids.len(), in]`.
+    ///
+    /// # Panics
+    /// When an id is outside the table.
+    fn embed(&self, table: &Self::Matrix, ids: &[u32], x: &mut Rows);
+
+    /// RMSNorm: `x · weight / sqrt(mean(x²) + eps)` per row.
+    fn norm(&self, x: &Rows, weight: &[f32], eps: f32, acts: &mut Self::Acts);
+
+    /// `x` as the input of a matrix product.
+    fn activations(&self, x: &Rows, acts: &mut Self::Acts);
+
+    /// `out = acts · wᵀ`, `[n_rows, out]`; `out` is resized.
+    fn matmul(&self, acts: &Self::Acts, w: &Self::Matrix, out: &mut Rows);
+
+    /// `x += acts · wᵀ`, the residual add.
+    fn matmul_add(&self, acts: &Self::Acts, w: &Self::Matrix, x: &mut Rows);
+
+    /// `silu(gate) · up` per row of `gate_up` `[n_rows, 2 F]` (gate first) as the input `[n_rows, F]` of a product.
+    fn swiglu(&self, gate_up: &Rows, acts: &mut Self::Acts);
+
+    /// Rotates every head of `q` `[n_rows, n_heads * head_dim]` to its row's position.
+    ///
+    /// # Panics
+    /// When a position is outside the table.
+    fn rope(&self, q: &mut Rows, head_dim: usize, table: &RopeTable, pairing: Pairing, pos: &[u64]);
+
+    /// Softmax attention of `q` (already rotated) over each group's pages into the group's rows of `out`, both
+    /// `[n_rows, n_heads * head_dim]`; `out` is resized. A row that sees nothing gives zeros.
+    ///
+    /// # Panics
+    /// When shapes, pages and `spec` do not belong together, or groups are not ascending and disjoint in rows.
+    fn attend(&self, spec: &AttendSpec<'_>, q: &Rows, groups: &mut [AttendGroup<'_>], out: &mut Rows);
+}

@@ -1,0 +1,102 @@
+//! Attention of the reference: gather keys and values, rotate, then a two-pass softmax per row and head.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::{dot, rotate};
+use crate::{AttendGroup, AttendSpec, PAGE_LEN, Rows};
+
+/// One group's keys (rotated) and values, `[n_slots, n_kv_heads * head_dim]`.
+struct Context {
+    keys: Vec<f32>,
+    values: Vec<f32>,
+}
+
+pub(super) fn attend(spec: &AttendSpec<'_>, q: &Rows, groups: &mut [AttendGroup<'_>], out: &mut Rows) {
+    spec.check(q, groups);
+    out.resize(q.n_rows(), q.width());
+    out.as_mut_slice().fill(0.0);
+    for group in groups {
+        let context = gather(spec, group);
+        let rows: Vec<(Vec<f32>, Vec<f32>)> = group
+            .rows
+            .clone()
+            .into_par_iter()
+            .map(|row| attend_row(spec, q.row(row), row, group, &context))
+            .collect();
+        for (row, (attended, _)) in group.rows.clone().zip(&rows) {
+            out.row_mut(row).copy_from_slice(attended);
+        }
+        let Some(mass) = group.mass.as_deref_mut() else { continue };
+        let factor = 1.0 / (group.mass_rows.len() * spec.n_heads) as f32;
+        for row in group.mass_rows.clone() {
+            for (mass, weight) in mass.iter_mut().zip(&rows[row - group.rows.start].1) {
+                *mass += weight * factor;
+            }
+        }
+    }
+}
+
+fn gather(spec: &AttendSpec<'_>, group: &AttendGroup<'_>) -> Context {
+    let width = spec.n_kv_heads * spec.head_dim;
+    let n_slots = group.blocks.len() * PAGE_LEN;
+    let (mut keys, mut values) = (vec![0.0; n_slots * width], vec![0.0; n_slots * width]);
+    let slots = keys.par_chunks_exact_mut(width).zip(values.par_chunks_exact_mut(width)).enumerate();
+    slots.for_each(|(at, (key, value))| {
+        let (block, slot) = (&group.blocks[at / PAGE_LEN], at % PAGE_LEN);
+        if !block.visible.contains(&slot) {
+            return;
+        }
+        block.page.read_row(slot, key, value);
+        let Some((table, pairing)) = spec.rope else { return };
+        let pos = block.first_pos + (slot - block.visible.start) as u64;
+        // Keys past the table are later than every query, so nothing sees them.
+        let Some(column) = table.column(pos) else { return };
+        key.chunks_exact_mut(spec.head_dim).for_each(|head| rotate(head, table, pairing, column));
+    });
+    Context { keys, values }
+}
+
+/// Output `[n_heads * head_dim]` of one row, and its softmax weight per slot summed over heads (empty if not wanted).
+fn attend_row(
+    spec: &AttendSpec<'_>,
+    q: &[f32],
+    row: usize,
+    group: &AttendGroup<'_>,
+    context: &Context,
+) -> (Vec<f32>, Vec<f32>) {
+    let (head_dim, width) = (spec.head_dim, spec.n_kv_heads * spec.head_dim);
+    let seen: Vec<Range<usize>> =
+        group.blocks.iter().map(|b| b.seen_by(spec.q_pos[row], spec.chunk)).collect();
+    let slots: Vec<usize> = seen
+        .iter()
+        .enumerate()
+        .flat_map(|(page, seen)| seen.clone().map(move |s| page * PAGE_LEN + s))
+        .collect();
+    let mut out = vec![0.0; q.len()];
+    let mut mass = Vec::new();
+    if group.mass.is_some() && group.mass_rows.contains(&row) {
+        mass.resize(group.blocks.len() * PAGE_LEN, 0.0);
+    }
+    for head in 0..spec.n_heads {
+        let at = head / (spec.n_heads / spec.n_kv_heads) * head_dim;
+        let query = &q[head * head_dim..(head + 1) * head_dim];
+        let score = |&slot: &usize| dot(query, &context.keys[slot * width + at..][..head_dim]) * spec.scale;
+        let scores: Vec<f32> = slots.iter().map(score).collect();
+        let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let weights: Vec<f32> = scores.iter().map(|score| (score - max).exp()).collect();
+        let sum: f32 = weights.iter().sum();
+        let out = &mut out[head * head_dim..(head + 1) * head_dim];
+        for (&slot, weight) in slots.iter().zip(&weights) {
+            let weight = weight / sum;
+            for (o, v) in out.iter_mut().zip(&context.values[slot * width + at..]) {
+                *o += weight * v;
+            }
+            if let Some(mass) = mass.get_mut(slot) {
+                *mass += weight;
+            }
+        }
+    }
+    (out, mass)
+}
