@@ -101,4 +101,12 @@ pub enum Error {
     /// The caller's buffer has another length than the row.
     #[error("tensor `{tensor}` has rows of {expected} values, the buffer takes {got}")]
     BufferLength { tensor: String, expected: u64, got: u64 },
+
+    /// A full re-hash gave another fingerprint than the stored one.
+    #[error(
+        "{} has changed since it was first read: fingerprint {got}, expected {expected}; fetch the model again, \
+         or ingest again with the model as it is now",
+        path.display()
+    )]
+    FingerprintChanged { path: PathBuf, expected: crate::Fingerprint, got: crate::Fingerprint },
 }

@@ -29,6 +29,7 @@ pub mod testing;
 pub use dtype::DType;
 pub use error::{Error, Result};
 
+pub use fingerprint::{Fingerprint, Progress};
 pub use metadata::{Array, Metadata, Value};
 pub use model::{Container, Model};
 pub use tensor::{GroupScales, Tensor};

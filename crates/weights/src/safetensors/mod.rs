@@ -8,6 +8,8 @@ mod json;
 mod packed;
 mod shards;
 
+pub(crate) use shards::INDEX;
+
 use std::path::Path;
 
 use crate::map::MappedFile;

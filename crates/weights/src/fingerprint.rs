@@ -1,1 +1,0 @@
-//! What identifies a model's weights.
