@@ -1,1 +1,44 @@
-//! catalog: see ARCHITECTURE.md.
+//! The catalog: what exists, in which state, and who refers to which bytes. All SQL of the project lives here and in
+//! `migrations/`. Beside the data path: `ingest` registers what it stored, `answer` reads what it may compose.
+//!
+//! The bytes themselves (originals, canonical texts, KV segments) are content-addressed files that this crate never
+//! touches. The order that keeps both in step: a file is durable before its row is committed, and a row is marked
+//! dropped before its file is deleted; [`Catalog::orphans`] repairs whatever a crash left in between.
+
+mod answer;
+mod citation;
+mod connection;
+mod corpus;
+mod digest;
+mod document;
+mod document_version;
+mod error;
+mod file;
+mod ingest;
+mod job;
+mod part;
+mod passage;
+mod removal;
+mod row;
+mod segment;
+
+pub use answer::{Answer, AnswerSummary, NewAnswer};
+pub use citation::Citation;
+pub use connection::Catalog;
+pub use corpus::{Corpus, CorpusCounts, CorpusStorage, ModelIdentity};
+pub use digest::Digest;
+pub use document::Document;
+pub use document_version::{Extraction, State, StoredText, Version, VersionId};
+pub use error::{Error, Result};
+pub use file::{Blob, BlobKind, File, NewFile};
+pub use ingest::{Change, FoundFile, Ingest, Known, Plan, Published, Summary};
+pub use job::{Job, JobKind, JobState, NewJob, Progress};
+pub use part::{NewPart, Part, PartRef};
+pub use passage::Passage;
+pub use removal::{Dropped, Freed, Object};
+
+#[cfg(test)]
+mod tests;
+
+/// Owner of everything the command line makes.
+pub const LOCAL_OWNER: &str = "local";

@@ -1,0 +1,76 @@
+//! Table `document`: a path inside a corpus, with the version a question sees.
+
+use base::{Id, IdKind};
+use sqlx::sqlite::SqliteRow;
+
+use crate::{Catalog, Error, Result, Version, document_version, row::Columns};
+
+/// A document as one corpus version shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    pub id: Id,
+    pub corpus: Id,
+    pub path: String,
+    pub created_ms: u64,
+    pub version: Version,
+}
+
+/// Columns that [`read`] expects, over `document d`, `document_version v`, `file f`.
+macro_rules! select_documents {
+    ($rest:literal) => {
+        concat!(
+            "SELECT d.id AS doc_id, d.corpus_id, d.path, d.created_ms AS doc_created_ms, v.*, f.sha256, f.bytes ",
+            "FROM document d JOIN document_version v ON v.document_id = d.id JOIN file f ON f.id = v.file_id ",
+            $rest
+        )
+    };
+}
+pub(crate) use select_documents;
+
+impl Catalog {
+    /// The documents of one corpus version, by path, whatever their state.
+    pub async fn documents(&self, corpus: &Id, corpus_version: u64) -> Result<Vec<Document>> {
+        let rows = sqlx::query(select_documents!(
+            "WHERE d.corpus_id = ?1 AND v.visible_from <= ?2 AND (v.visible_to IS NULL OR v.visible_to > ?2)
+             ORDER BY d.path"
+        ))
+        .bind(corpus.as_str())
+        .bind(i64::try_from(corpus_version).unwrap_or(i64::MAX))
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// One visible document of the newest version, by id or by path; an id wins.
+    pub async fn document(&self, corpus: &Id, id_or_path: &str) -> Result<Document> {
+        let row = sqlx::query(select_documents!(
+            "WHERE d.corpus_id = ?1 AND (d.id = ?2 OR d.path = ?2)
+               AND v.visible_from IS NOT NULL AND v.visible_to IS NULL ORDER BY d.id = ?2 DESC LIMIT 1"
+        ))
+        .bind(corpus.as_str())
+        .bind(id_or_path)
+        .fetch_optional(self.reader())
+        .await?;
+        row.as_ref().map(read).transpose()?.ok_or_else(|| Error::not_found("document", id_or_path))
+    }
+
+    /// The documents a job has staged but not yet published, by path.
+    pub async fn staged(&self, job: &Id) -> Result<Vec<Document>> {
+        let rows =
+            sqlx::query(select_documents!("WHERE v.job_id = ?1 AND v.visible_from IS NULL ORDER BY d.path"))
+                .bind(job.as_str())
+                .fetch_all(self.reader())
+                .await?;
+        rows.iter().map(read).collect()
+    }
+}
+
+pub(crate) fn read(row: &SqliteRow) -> Result<Document> {
+    Ok(Document {
+        id: row.id(IdKind::Document, "doc_id")?,
+        corpus: row.id(IdKind::Corpus, "corpus_id")?,
+        path: row.text("path")?,
+        created_ms: row.count("doc_created_ms")?,
+        version: document_version::read(row)?,
+    })
+}

@@ -1,0 +1,58 @@
+//! Everything that can go wrong in the catalog, with what the caller needs to say about it.
+
+use std::path::PathBuf;
+
+use crate::job::JobState;
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error(
+        "catalog database failed: {source}; check free disk space and permissions, then repeat the command"
+    )]
+    Database {
+        #[from]
+        source: sqlx::Error,
+    },
+    #[error("cannot open the catalog {path}: {source}")]
+    Open { path: PathBuf, source: sqlx::Error },
+    #[error(
+        "{path} is not a catalog of this program (application id {application_id:#010x}); choose another data folder"
+    )]
+    Foreign { path: PathBuf, application_id: u32 },
+    #[error(
+        "{path} was written by a newer version of this program (schema {found}, this one knows up to {known}); \
+         use that version or another data folder"
+    )]
+    Newer { path: PathBuf, found: u32, known: u32 },
+    #[error("cannot bring {path} to schema {known}: {source}")]
+    Migrate { path: PathBuf, known: u32, source: sqlx::migrate::MigrateError },
+    #[error(
+        "{path} is damaged: {detail}; restore it from a backup or move it away and add the documents again"
+    )]
+    Damaged { path: PathBuf, detail: String },
+    #[error("a corpus named {name:?} already exists; choose another name")]
+    NameTaken { name: String },
+    #[error("no {kind} {key:?}; list what exists to find the right one")]
+    NotFound { kind: &'static str, key: String },
+    #[error(
+        "corpus {corpus:?} holds the state of model {expected}, not of {got}; use that model or another corpus"
+    )]
+    DifferentModel { corpus: String, expected: String, got: String },
+    #[error("job {job} is already {state}; start a new one")]
+    JobFinished { job: String, state: JobState },
+    #[error("cannot publish job {job}: {unfinished} of its documents are not finished")]
+    Unfinished { job: String, unfinished: u64 },
+    #[error("catalog row {table}.{column} holds {value:?}, which this program never writes")]
+    BadRow { table: &'static str, column: &'static str, value: String },
+    #[error("{what} {value} does not fit the catalog, whose integers end at 2^63 - 1")]
+    OutOfRange { what: &'static str, value: u64 },
+}
+
+impl Error {
+    pub(crate) fn not_found(kind: &'static str, key: impl ToString) -> Self {
+        Self::NotFound { kind, key: key.to_string() }
+    }
+}
