@@ -193,7 +193,8 @@ fn quantisation_configs_are_checked() {
         Model::open(dir.path())
     };
     assert!(open(|_| {}).is_ok());
-    let refused: [(fn(&mut serde_json::Value), &str); 5] = [
+    type Edit = fn(&mut serde_json::Value);
+    let refused: [(Edit, &str); 5] = [
         (|s| s["quant_method"] = json!("gptq"), "gptq"),
         (|s| s["format"] = json!("float-quantized"), "float-quantized"),
         (|s| s["config_groups"]["group_0"]["weights"]["num_bits"] = json!(8), "num_bits `8`"),
