@@ -6,8 +6,26 @@
 
 #![forbid(unsafe_code)]
 
+mod cache;
+mod checksum;
+mod directory;
 mod error;
+mod header;
+pub mod identity;
+mod layout;
 pub mod page;
+mod reader;
+pub mod storage;
+mod store;
+mod writer;
 
+pub use checksum::Checksum;
 pub use error::{KvError, Result};
+pub use header::FORMAT_VERSION;
+pub use identity::{Context, ContextId, RowKind, SegmentId};
+pub use layout::{PageOrder, StoredLayer};
 pub use page::{Dtype, PAGE_TOKENS, PageBuf, PageShape};
+pub use reader::Segment;
+pub use storage::{Disk, Storage, StoredFile};
+pub use store::{Counters, Listed, Store};
+pub use writer::{SegmentSpec, Writer};
