@@ -25,8 +25,8 @@ pub struct Context<'a> {
     pub header: &'a str,
     /// The document's own first lines: title and date.
     pub document_header: &'a str,
-    /// Changes only when golden bits change.
-    pub numerics_version: u32,
+    /// Name and version of the arithmetic; changes only when golden bits change.
+    pub numerics: &'a str,
 }
 
 /// Digest of a [`Context`].
@@ -57,7 +57,7 @@ impl Context<'_> {
         encoding.field(&self.tokenizer);
         encoding.field(self.header.as_bytes());
         encoding.field(self.document_header.as_bytes());
-        encoding.field(&self.numerics_version.to_le_bytes());
+        encoding.field(self.numerics.as_bytes());
         encoding.field(&format_version.to_le_bytes());
         ContextId(encoding.finish())
     }
@@ -167,7 +167,7 @@ mod tests {
         tokenizer: [2; 32],
         header: "Answer from the documents.",
         document_header: "Report, 2023",
-        numerics_version: 1,
+        numerics: "int8-1",
     };
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
             id(Context { tokenizer: [9; 32], ..CONTEXT }.id()),
             id(Context { header: "Answer from the document.", ..CONTEXT }.id()),
             id(Context { document_header: "Report, 2024", ..CONTEXT }.id()),
-            id(Context { numerics_version: 2, ..CONTEXT }.id()),
+            id(Context { numerics: "int8-2", ..CONTEXT }.id()),
             id(CONTEXT.id_under(FORMAT_VERSION + 1)),
             SegmentId::of(CONTEXT.id(), Dtype::Bf16, RowKind::Isolated, &[5, 6, 7]),
             SegmentId::of(CONTEXT.id(), Dtype::F32, RowKind::Isolated, &[5, 6, 7]),
@@ -209,8 +209,8 @@ mod tests {
         let id = SegmentId::of(CONTEXT.id(), Dtype::Int8, RowKind::Isolated, &[5, 6, 7]);
         assert_eq!(id.to_string(), SEGMENT_HEX);
     }
-    const CONTEXT_HEX: &str = "c11e0df48d9a717e10d748c1b44069a6cd4eb7683310d30e148ab0a381f9be4f";
-    const SEGMENT_HEX: &str = "9ccc6b0977f4d9d74d873d85cedb6dade90ad357a5919825e4d965ee370c1144";
+    const CONTEXT_HEX: &str = "83757c86f8f29cad925f099881ab6a0900be57c17e1e5a5ea880a20b141608b5";
+    const SEGMENT_HEX: &str = "a1dc00a8d51bdde8c9bc7b6cb6092520b023cfeaba197af59c02a5c36988240d";
 
     #[test]
     fn text_form_round_trips_and_has_one_spelling() {

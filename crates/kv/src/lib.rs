@@ -17,6 +17,8 @@ pub mod page;
 mod reader;
 pub mod storage;
 mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod writer;
 
 pub use checksum::Checksum;

@@ -262,3 +262,6 @@ fn file_name_part(reason: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     reason.chars().take(40).map(plain).collect()
 }
+
+#[cfg(test)]
+mod tests;
