@@ -6,6 +6,7 @@
 //! canonical text. The bytes come from strangers: nothing here panics on them, and every limit has a name.
 
 pub mod extract;
+pub mod worker;
 
 pub use extract::{
     Block, BlockKind, BoxRun, CharBox, ExtractError, Extracted, HiddenText, Limits, PageMark, State, Warning,

@@ -1,12 +1,113 @@
 //! One file's bytes → canonical text, page marks, blocks and warnings. First half of this crate's path.
+//!
+//! [`extract`] is what the pipeline calls: it runs [`extract_bytes`] in a child process. A failure is an
+//! [`ExtractError`] of that document and touches nothing else.
 
+mod docx;
+mod encoding;
 mod error;
 mod extracted;
+mod flow;
+mod html;
 mod limits;
+pub mod pdf;
+mod sniff;
+mod source_text;
 mod spans;
+mod xml;
 
 pub use error::ExtractError;
 pub use extracted::{
     Block, BlockKind, BoxRun, CharBox, Extracted, HiddenText, PageMark, State, Warning, WarningCode,
 };
 pub use limits::Limits;
+pub use sniff::Format;
+
+use std::io::Read;
+use std::path::Path;
+
+use crate::worker::Worker;
+
+/// Extracts one file in a child process under `limits`.
+///
+/// A passed limit, a crash, a loop or damage is an error of this document alone.
+pub fn extract(path: &Path, limits: &Limits, worker: &Worker) -> Result<Extracted, ExtractError> {
+    worker.extract(path, limits)
+}
+
+/// Extracts in this process: the child's work. `name` is a label only: its extension and stem are looked at.
+pub fn extract_bytes(mut file: impl Read, name: &str, limits: &Limits) -> Result<Extracted, ExtractError> {
+    let unreadable =
+        |error: std::io::Error| ExtractError::Unreadable { path: name.to_owned(), detail: error.to_string() };
+    let mut bytes = Vec::new();
+    file.by_ref().take(sniff::HEAD as u64).read_to_end(&mut bytes).map_err(unreadable)?;
+    let (stem, extension) = split_name(name);
+    let (format, mismatch) = sniff::sniff(&bytes, &extension)?;
+    let more = limits.input_bytes.saturating_add(1).saturating_sub(bytes.len() as u64);
+    file.take(more).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > limits.input_bytes {
+        return Err(ExtractError::limit("input_bytes", limits.input_bytes));
+    }
+    let mut extracted = match format {
+        Format::Pdf => pdf::extract_pdf(&bytes, limits)?,
+        Format::Docx => docx::extract_docx(&bytes, limits)?,
+        Format::Html => html::extract_html(&bytes, limits)?,
+        text => source(&bytes, text, limits)?,
+    };
+    drop(bytes);
+    finish(&mut extracted, format, stem, mismatch);
+    if extracted.state == State::Ready && extracted.text.trim().is_empty() {
+        return Err(ExtractError::EmptyFile);
+    }
+    Ok(extracted)
+}
+
+fn source(bytes: &[u8], format: Format, limits: &Limits) -> Result<Extracted, ExtractError> {
+    let mut warnings = Vec::new();
+    let text = encoding::decode(bytes, None, limits, &mut warnings)?;
+    let blocks = source_text::blocks(&text, format, limits)?;
+    Ok(Extracted { text, blocks, warnings, ..Extracted::default() })
+}
+
+/// What every format gets: type, title, blocks, and the warnings that depend on the text alone.
+fn finish(extracted: &mut Extracted, format: Format, stem: &str, mismatch: Option<Warning>) {
+    extracted.media_type = format.media_type().to_owned();
+    if extracted.blocks.is_empty() {
+        extracted.blocks = source_text::paragraphs(&extracted.text);
+    }
+    extracted.warnings.extend(mismatch);
+    if format != Format::Pdf && !extracted.hidden.is_empty() {
+        let characters = extracted.hidden.iter().map(|hidden| hidden.text.chars().count() as u64).sum();
+        let warning = Warning::new(WarningCode::HiddenText, "text that a reader does not see was kept apart");
+        extracted.warnings.push(Warning { characters: Some(characters), ..warning });
+    }
+    encoding::note_invisible(&extracted.text, &mut extracted.warnings);
+    if extracted.title.trim().is_empty() {
+        extracted.title = first_heading(extracted).unwrap_or_else(|| stem.to_owned());
+    }
+    extracted.title = label(&extracted.title);
+}
+
+fn first_heading(extracted: &Extracted) -> Option<String> {
+    let heading = extracted.blocks.iter().find(|block| matches!(block.kind, BlockKind::Heading(_)))?;
+    let range = heading.bytes.start as usize..heading.bytes.end as usize;
+    let text = extracted.text.get(range)?.trim().trim_matches(['#', '=', '-', ' ', '\n']);
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// A title on one line, at most 200 characters, without controls and bidi overrides.
+fn label(title: &str) -> String {
+    let unseen =
+        |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}' | '\u{feff}');
+    let words = title.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line: String = words.collect::<Vec<_>>().join(" ");
+    line.chars().filter(|&c| !unseen(c)).take(200).collect()
+}
+
+fn split_name(name: &str) -> (&str, String) {
+    let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    match file.rsplit_once('.') {
+        Some((stem, extension)) if !stem.is_empty() => (stem, extension.to_ascii_lowercase()),
+        _ => (file, String::new()),
+    }
+}

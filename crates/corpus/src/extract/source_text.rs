@@ -1,0 +1,131 @@
+//! Formats whose canonical text is the file's own text: only the blocks differ.
+
+use base::ByteSpan;
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+
+use super::sniff::Format;
+use super::{Block, BlockKind, ExtractError, Limits};
+
+/// Blocks of a text in one of the text formats.
+pub fn blocks(text: &str, format: Format, limits: &Limits) -> Result<Vec<Block>, ExtractError> {
+    match format {
+        Format::Markdown => Ok(markdown(text)),
+        Format::Csv => rows(text, b',', limits),
+        Format::Tsv => rows(text, b'\t', limits),
+        Format::Json | Format::Code => Ok(vec![Block { kind: BlockKind::Code, bytes: whole(text) }]),
+        _ => Ok(paragraphs(text)),
+    }
+}
+
+/// Paragraphs: stretches between blank lines (or form feeds).
+pub fn paragraphs(text: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let (mut start, mut end, mut at) = (0usize, 0usize, 0usize);
+    let mut close = |start: usize, end: usize| {
+        if end > start {
+            blocks.push(Block { kind: BlockKind::Paragraph, bytes: ByteSpan::new(start as u64, end as u64) });
+        }
+    };
+    for line in text.split_inclusive(['\n', '\u{c}']) {
+        let next = at + line.len();
+        if line.trim().is_empty() {
+            close(start, end);
+            start = next;
+        }
+        end = next;
+        if line.ends_with('\u{c}') {
+            close(start, end);
+            start = next;
+        }
+        at = next;
+    }
+    close(start, end);
+    blocks
+}
+
+/// Rows of a delimited file; a quoted field may hold line ends.
+fn rows(text: &str, delimiter: u8, limits: &Limits) -> Result<Vec<Block>, ExtractError> {
+    let mut blocks = Vec::new();
+    let mut push = |start: usize, end: usize| {
+        if end > start {
+            blocks.push(Block { kind: BlockKind::TableRow, bytes: ByteSpan::new(start as u64, end as u64) });
+        }
+    };
+    let (mut start, mut fields, mut quoted) = (0usize, 1u64, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\n' | b'\r' if !quoted => {
+                push(start, at);
+                start = at + 1;
+                fields = 1;
+            }
+            _ if byte == delimiter && !quoted => {
+                fields += 1;
+                if fields > limits.table_cells {
+                    return Err(ExtractError::limit("table_cells", limits.table_cells));
+                }
+            }
+            _ => {}
+        }
+    }
+    // A quote that is never closed would swallow the rest of the file: then lines are rows.
+    if quoted {
+        return Ok(lines_as_rows(text));
+    }
+    push(start, text.len());
+    Ok(blocks)
+}
+
+fn lines_as_rows(text: &str) -> Vec<Block> {
+    let mut at = 0u64;
+    let mut blocks = Vec::new();
+    for line in text.split_inclusive('\n') {
+        let end = at + line.len() as u64;
+        blocks.push(Block { kind: BlockKind::TableRow, bytes: ByteSpan::new(at, end) });
+        at = end;
+    }
+    blocks
+}
+
+fn markdown(text: &str) -> Vec<Block> {
+    let options =
+        Options::ENABLE_TABLES | Options::ENABLE_FOOTNOTES | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
+    let mut found: Vec<Block> = Vec::new();
+    let mut depth_of_item = 0usize;
+    for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
+        let kind = match event {
+            Event::Start(Tag::Heading { level, .. }) => BlockKind::Heading(level as u8),
+            Event::Start(Tag::Item) => {
+                depth_of_item += 1;
+                BlockKind::ListItem
+            }
+            Event::End(TagEnd::Item) => {
+                depth_of_item = depth_of_item.saturating_sub(1);
+                continue;
+            }
+            Event::Start(Tag::Paragraph) if depth_of_item > 0 => BlockKind::ListItem,
+            Event::Start(Tag::Paragraph | Tag::HtmlBlock) => BlockKind::Paragraph,
+            Event::Start(Tag::TableHead | Tag::TableRow) => BlockKind::TableRow,
+            Event::Start(Tag::CodeBlock(_) | Tag::MetadataBlock(_)) => BlockKind::Code,
+            _ => continue,
+        };
+        let bytes = ByteSpan::new(range.start as u64, range.end as u64);
+        // Nested structure: the inner block takes over where it starts.
+        if let Some(last) = found.last_mut()
+            && last.bytes.end > bytes.start
+        {
+            if last.bytes.start == bytes.start {
+                found.pop();
+            } else {
+                last.bytes.end = bytes.start;
+            }
+        }
+        found.push(Block { kind, bytes });
+    }
+    found
+}
+
+fn whole(text: &str) -> ByteSpan {
+    ByteSpan::new(0, text.len() as u64)
+}

@@ -1,0 +1,201 @@
+//! [`Tokenizer`]: one model's vocabulary, as the rest of Ibid uses it.
+
+use std::collections::HashMap;
+
+use base::ByteSpan;
+use tokenizers::AddedToken;
+
+use super::align::align;
+use super::byte_level;
+use super::cuts::{self, Boundary};
+use super::source::Source;
+use super::{Decoder, TokenStream, TokenizerError};
+
+/// Byte-level BPE of one model. Cheap to share behind a reference; encoding takes `&self`.
+pub struct Tokenizer {
+    /// Knows no special token: document text can never produce one.
+    document: tokenizers::Tokenizer,
+    /// Knows every added token, as chat templates need.
+    prompt: tokenizers::Tokenizer,
+    /// Bytes of every id; empty for ids that no entry has.
+    token_bytes: Vec<Box<[u8]>>,
+    added: HashMap<String, u32>,
+    specials: Vec<bool>,
+    has_byte: [bool; 256],
+    boundary: Boundary,
+    hash: blake3::Hash,
+}
+
+impl std::fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokenizer")
+            .field("vocab_size", &self.token_bytes.len())
+            .field("hash", &self.hash.to_hex().as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tokenizer {
+    /// From a model: the metadata of a GGUF file, or the folder's `tokenizer.json`.
+    pub fn from_model(model: &weights::Model) -> Result<Self, TokenizerError> {
+        if model.metadata().get("tokenizer.ggml.model").is_some() {
+            return Self::from_gguf(model.metadata());
+        }
+        let json = model.folder_file("tokenizer.json")?;
+        Self::from_json(&json.ok_or(TokenizerError::Missing { key: "tokenizer.json" })?)
+    }
+
+    /// From GGUF metadata (`tokenizer.ggml.*`). An unknown `model` or `pre` is refused by name.
+    pub fn from_gguf(metadata: &weights::Metadata) -> Result<Self, TokenizerError> {
+        Self::build(Source::from_gguf(metadata)?)
+    }
+
+    /// From the bytes of a `tokenizer.json` (byte-level BPE, no normalizer).
+    pub fn from_json(bytes: &[u8]) -> Result<Self, TokenizerError> {
+        Self::build(Source::from_json(bytes)?)
+    }
+
+    fn build(source: Source) -> Result<Self, TokenizerError> {
+        let alphabet = byte_level::alphabet();
+        let ids = source.entries.iter().map(|(_, id)| *id).chain(source.added.iter().map(|(_, id, _)| *id));
+        let size = ids.max().map_or(0, |id| id as usize + 1);
+        let mut token_bytes: Vec<Box<[u8]>> = vec![Box::default(); size];
+        let mut has_byte = [false; 256];
+        for (entry, id) in &source.entries {
+            let bytes = byte_level::bytes_of(entry, &alphabet).ok_or_else(|| TokenizerError::Damaged {
+                detail: format!("token {entry:?} is not byte-level"),
+            })?;
+            if let [byte] = bytes.as_slice() {
+                has_byte[usize::from(*byte)] = true;
+            }
+            token_bytes[*id as usize] = bytes.into();
+        }
+        let mut specials = vec![false; size];
+        for (text, id, special) in &source.added {
+            token_bytes[*id as usize] = text.as_bytes().into();
+            specials[*id as usize] = *special;
+        }
+        let plain = source.added.iter().all(|(_, _, special)| *special);
+        let mut document = tokenizers::Tokenizer::new(source.bpe.clone());
+        document.with_pre_tokenizer(Some(source.pre_tokenizer.clone()));
+        let mut prompt = tokenizers::Tokenizer::new(with_added(source.bpe, &source.added)?);
+        prompt.with_pre_tokenizer(Some(source.pre_tokenizer));
+        let tokens = source
+            .added
+            .iter()
+            .map(|(text, _, special)| AddedToken::from(text.clone(), *special).normalized(false));
+        prompt.add_tokens(&tokens.collect::<Vec<_>>());
+        Ok(Self {
+            document,
+            prompt,
+            token_bytes,
+            added: source.added.into_iter().map(|(text, id, _)| (text, id)).collect(),
+            specials,
+            has_byte,
+            boundary: if plain { source.boundary } else { Boundary::Unknown },
+            hash: source.hash,
+        })
+    }
+
+    /// Tokens of document text. Special tokens spelled in it stay text: no id of the result is special.
+    ///
+    /// Long texts are encoded in pieces; `cuts.rs` says why the ids do not change.
+    pub fn encode_document(&self, text: &str) -> Result<TokenStream, TokenizerError> {
+        self.encode_in_pieces(text, cuts::PIECE, cuts::FORCED)
+    }
+
+    pub(super) fn encode_in_pieces(
+        &self,
+        text: &str,
+        piece: usize,
+        forced: usize,
+    ) -> Result<TokenStream, TokenizerError> {
+        let mut stream = TokenStream::default();
+        let mut at = 0;
+        while at < text.len() {
+            let end = at + cuts::piece_len(&text[at..], self.boundary, piece, forced);
+            let encoding = self.document.encode_fast(&text[at..end], false)?;
+            let ids = encoding.get_ids();
+            let bytes = &text.as_bytes()[at..end];
+            if ids.is_empty() {
+                attach(&mut stream, ByteSpan::new(at as u64, end as u64))?;
+            } else {
+                align(bytes, at as u64, ids, &self.token_bytes, &self.has_byte, &mut stream.spans)?;
+                stream.ids.extend_from_slice(ids);
+            }
+            at = end;
+        }
+        if let Some(first) = stream.spans.first_mut() {
+            first.start = 0;
+        }
+        Ok(stream)
+    }
+
+    /// Ids of a rendered prompt: special tokens spelled in it become their ids. Nothing is put before or after.
+    pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        Ok(self.prompt.encode_fast(text, false)?.get_ids().to_vec())
+    }
+
+    /// Id of an added token by its spelling (`<|im_end|>`).
+    pub fn special_id(&self, spelling: &str) -> Option<u32> {
+        self.added.get(spelling).copied()
+    }
+
+    /// Whether an id is a special (control) token.
+    pub fn is_special(&self, id: u32) -> bool {
+        self.specials.get(id as usize).copied().unwrap_or(false)
+    }
+
+    /// Bytes a token stands for; part of a character is possible. A special token gives its spelling.
+    pub fn token_bytes(&self, id: u32) -> Result<&[u8], TokenizerError> {
+        let unknown = TokenizerError::UnknownToken { id, vocab_size: self.vocab_size() };
+        self.token_bytes.get(id as usize).map(|bytes| bytes.as_ref()).ok_or(unknown)
+    }
+
+    /// Text of some tokens; bytes that are no UTF-8 become U+FFFD.
+    pub fn decode(&self, ids: &[u32]) -> Result<String, TokenizerError> {
+        let mut bytes = Vec::new();
+        for &id in ids {
+            bytes.extend_from_slice(self.token_bytes(id)?);
+        }
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// A streaming decoder.
+    pub fn decoder(&self) -> Decoder<'_> {
+        Decoder::new(self)
+    }
+
+    /// One past the highest id.
+    pub fn vocab_size(&self) -> u64 {
+        self.token_bytes.len() as u64
+    }
+
+    /// Names the tokenizer in segment identities: anything that changes ids changes it.
+    pub fn content_hash(&self) -> [u8; 32] {
+        *self.hash.as_bytes()
+    }
+}
+
+/// The library numbers added tokens by looking them up in the model, so the prompt's model knows them.
+fn with_added(
+    bpe: tokenizers::models::bpe::BPE,
+    added: &[(String, u32, bool)],
+) -> Result<tokenizers::models::bpe::BPE, TokenizerError> {
+    let mut value = serde_json::to_value(&bpe).map_err(|error| TokenizerError::Library(error.to_string()))?;
+    if let Some(vocab) = value.get_mut("vocab").and_then(serde_json::Value::as_object_mut) {
+        for (text, id, _) in added {
+            vocab.insert(text.clone(), (*id).into());
+        }
+    }
+    serde_json::from_value(value).map_err(|error| TokenizerError::Library(error.to_string()))
+}
+
+/// Bytes that the vocabulary lacks altogether belong to the token before them.
+fn attach(stream: &mut TokenStream, bytes: ByteSpan) -> Result<(), TokenizerError> {
+    match stream.spans.last_mut() {
+        Some(last) => last.end = bytes.end,
+        None => return Err(TokenizerError::NotLossless { offset: bytes.start }),
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! The child's side: give up rights, parse on a thread with a fixed stack, write one reply.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use super::sandbox;
+use super::wire::{self, Reply, Request};
+use crate::extract::{self, ExtractError, Limits, Warning, WarningCode};
+
+/// Runs the child: called by a program's `--worker parse` and by nothing else, since it limits the whole process.
+pub fn serve() -> ExitCode {
+    let request = match std::env::var(wire::VARIABLE).map(|text| serde_json::from_str::<Request>(&text)) {
+        Ok(Ok(request)) => request,
+        _ => {
+            let _ = writeln!(io::stderr(), "{} holds no parse request", wire::VARIABLE);
+            return ExitCode::from(2);
+        }
+    };
+    let weak = sandbox::enter(&request.limits);
+    let mut reply = parse(request);
+    if let Ok(extracted) = &mut reply {
+        extracted
+            .warnings
+            .extend(weak.into_iter().map(|right| Warning::new(WarningCode::WeakSandbox, right)));
+    }
+    match wire::write(&reply, &mut io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// The stack is the thread's own, so its size does not depend on how the program was started.
+fn parse(request: Request) -> Reply {
+    let Request { name, limits } = request;
+    let stack = usize::try_from(limits.stack_bytes).unwrap_or(usize::MAX);
+    let work = move || run(&name, &limits);
+    let thread = std::thread::Builder::new().name("parse".into()).stack_size(stack).spawn(work);
+    let thread = thread.map_err(|error| ExtractError::Worker { detail: error.to_string() })?;
+    thread.join().unwrap_or_else(|panic| {
+        let reason = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let reason = reason.or_else(|| panic.downcast_ref::<String>().cloned());
+        let reason: String = reason.unwrap_or_else(|| "panic".into()).chars().take(300).collect();
+        Err(ExtractError::ParserCrashed { reason })
+    })
+}
+
+fn run(name: &str, limits: &Limits) -> Reply {
+    #[cfg(unix)]
+    let input = {
+        use std::os::fd::AsFd;
+        io::stdin().as_fd().try_clone_to_owned().map(File::from)
+    };
+    #[cfg(not(unix))]
+    let input = {
+        use std::os::windows::io::AsHandle;
+        io::stdin().as_handle().try_clone_to_owned().map(File::from)
+    };
+    let input = input.map_err(|error| ExtractError::Worker { detail: error.to_string() })?;
+    extract::extract_bytes(input, name, limits)
+}

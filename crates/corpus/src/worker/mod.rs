@@ -1,0 +1,12 @@
+//! The child process that parses documents, seen from both sides.
+//!
+//! `parent.rs` starts one child per file and turns every way it can end into a result; `child.rs` reads the file from
+//! standard input and writes one reply; `sandbox.rs` is what the child gives up first; `wire.rs` is the reply.
+
+mod child;
+mod parent;
+mod sandbox;
+mod wire;
+
+pub use child::serve;
+pub use parent::Worker;
