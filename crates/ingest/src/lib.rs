@@ -9,6 +9,7 @@
 mod discover;
 mod document_text;
 mod error;
+mod index;
 mod library;
 mod parts;
 mod pipeline;
@@ -24,6 +25,3 @@ pub use parts::{MAX_PART_TOKENS, document_header};
 pub use pipeline::{AddOptions, AddReport, Ingest, Refused, Skipped};
 pub use progress::{Progress, Stage};
 pub use stores::{Snapshot, Stores};
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,55 @@
+//! Everything that stops an ingest as a whole. What is wrong with one document is not here: it becomes that
+//! document's state, and the rest goes on.
+
+use std::path::PathBuf;
+
+use catalog::{BlobKind, Digest};
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("cannot read {}: {source}; check the path and its permissions", path.display())]
+    Input { path: PathBuf, source: std::io::Error },
+    #[error("found no files in {}; hidden and git-ignored files are passed over", inputs.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "))]
+    NothingFound { inputs: Vec<PathBuf> },
+    #[error(
+        "{} and {} would both become the document {document:?}; add them to two corpora or rename one",
+        first.display(), second.display()
+    )]
+    SamePath { document: String, first: PathBuf, second: PathBuf },
+    #[error("cannot {operation} {}: {source}; check free disk space and permissions", path.display())]
+    Io { operation: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("{kind} file {} is missing; remove its document and add it again", path.display())]
+    Missing { kind: BlobKind, path: PathBuf },
+    #[error("{kind} file {} is damaged: it hashes to {got}, its name is {expected}; remove its document and add it again", path.display())]
+    Damaged { kind: BlobKind, path: PathBuf, expected: Digest, got: Digest },
+    #[error("{kind} file {} holds what this program never writes: {detail}; remove its document and add it again", path.display())]
+    Encoding { kind: BlobKind, path: PathBuf, detail: String },
+    #[error("document {document:?} has no part {part}")]
+    NoSuchPart { document: String, part: u64 },
+    #[error(
+        "part {part} of {document:?} was prefilled as segment {expected}, the open model makes it {got}; \
+         use the model of this corpus"
+    )]
+    OtherSegment { document: String, part: u64, expected: Digest, got: Digest },
+    #[error("stopped before the end; repeat the command to go on")]
+    Interrupted,
+    #[error("the job was cancelled; what it had staged is thrown away")]
+    Cancelled,
+    #[error("a background step of the ingest stopped unexpectedly: {detail}")]
+    Task { detail: String },
+    #[error(transparent)]
+    Catalog(#[from] catalog::Error),
+    #[error(transparent)]
+    Search(#[from] search::Error),
+    #[error(transparent)]
+    Kv(#[from] kv::KvError),
+    #[error(transparent)]
+    Engine(#[from] scout::Error),
+    #[error("{document:?} cannot be read: {source}")]
+    Extract { document: String, source: corpus::ExtractError },
+    #[error("{document:?}: {source}")]
+    Tokens { document: String, source: corpus::tokens::TokenizerError },
+}

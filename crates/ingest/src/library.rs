@@ -1,0 +1,293 @@
+//! The content-addressed files of a data folder: originals, canonical texts and what points into them.
+//!
+//! ```text
+//! root/objects/text/ab/ab…     by kind (the catalog's word), then the first two hex digits
+//! root/tmp/N                   being written; removed when the library is opened
+//! root/scratch/                originals under their own names while a parser reads them; likewise
+//! ```
+//!
+//! A file is written under a temporary name, synced, renamed, and its folder synced: after a power cut it is whole or
+//! not there. Originals are named by SHA-256, the rest by BLAKE3; a read checks the name.
+
+use std::{
+    collections::HashSet,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use catalog::{Blob, BlobKind, Digest, NewFile, Object};
+use kv::{Storage, StoredFile};
+use sha2::{Digest as _, Sha256};
+
+use crate::{Error, Result};
+
+const CHUNK: usize = 1 << 20;
+const KINDS: [BlobKind; 5] =
+    [BlobKind::Original, BlobKind::Text, BlobKind::Pages, BlobKind::Boxes, BlobKind::Tokens];
+
+/// Cheap to clone. One process at a time may have a data folder open: opening removes temporary files.
+#[derive(Clone)]
+pub struct Library {
+    storage: Arc<dyn Storage>,
+    root: Arc<Path>,
+    temporaries: Arc<AtomicU64>,
+    /// Fan-out folders whose names this process has made durable.
+    durable: Arc<Mutex<HashSet<PathBuf>>>,
+    /// Held from writing a file to committing the row that names it, and from dropping rows to deleting their files:
+    /// a file must not be deleted between being found again and being named again.
+    pub(crate) changing: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Library {
+    /// Opens or makes the library in `root`, which must exist.
+    pub fn open(storage: Arc<dyn Storage>, root: &Path) -> Result<Self> {
+        let library = Self {
+            storage,
+            root: root.into(),
+            temporaries: Arc::default(),
+            durable: Arc::default(),
+            changing: Arc::default(),
+        };
+        let objects = root.join("objects");
+        let folders = [objects.clone(), library.tmp()];
+        for folder in folders.into_iter().chain(KINDS.map(|kind| objects.join(kind.as_str()))) {
+            library.storage.create_dir(&folder).map_err(|e| io_error("make the folder", &folder, e))?;
+        }
+        library.sync_dir(&objects)?;
+        library.sync_dir(root)?;
+        let left_over = library.tmp();
+        for path in library.storage.list(&left_over).map_err(|e| io_error("list", &left_over, e))? {
+            library.storage.remove(&path).map_err(|e| io_error("remove", &path, e))?;
+        }
+        match fs::remove_dir_all(library.scratch()) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(io_error("remove", &library.scratch(), e))
+            }
+            _ => Ok(library),
+        }
+    }
+
+    /// Where an object lies, whether or not it is there.
+    pub fn path(&self, kind: BlobKind, digest: Digest) -> PathBuf {
+        let name = digest.to_string();
+        self.root.join("objects").join(kind.as_str()).join(&name[..2]).join(name)
+    }
+
+    /// Keeps `bytes` under their BLAKE3; durable when this returns.
+    pub fn put(&self, kind: BlobKind, bytes: &[u8]) -> Result<Blob> {
+        let digest = Digest(*blake3::hash(bytes).as_bytes());
+        let blob = Blob { digest, bytes: bytes.len() as u64 };
+        let path = self.path(kind, digest);
+        if !self.holds(&path, blob.bytes)? {
+            let mut temporary = Temporary::create(self)?;
+            temporary.write(bytes)?;
+            temporary.rename(&path)?;
+        }
+        self.make_durable(&path)?;
+        Ok(blob)
+    }
+
+    /// Keeps a copy of the user's file under the SHA-256 of the bytes that were read; durable when this returns.
+    /// `expected`: what it hashed to before; when that is kept already, the file is not read again.
+    pub fn put_original(&self, source: &Path, expected: NewFile) -> Result<NewFile> {
+        let path = self.path(BlobKind::Original, expected.sha256);
+        if self.holds(&path, expected.bytes)? {
+            self.make_durable(&path)?;
+            return Ok(expected);
+        }
+        let mut temporary = Temporary::create(self)?;
+        let file = hash_file(source, |chunk| temporary.write(chunk))?;
+        let path = self.path(BlobKind::Original, file.sha256);
+        temporary.rename(&path)?;
+        self.make_durable(&path)?;
+        Ok(file)
+    }
+
+    /// The whole of an object. Errors: [`Error::Missing`], [`Error::Damaged`].
+    pub fn read(&self, kind: BlobKind, digest: Digest) -> Result<Vec<u8>> {
+        let path = self.path(kind, digest);
+        let file = match self.storage.open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Error::Missing { kind, path }),
+            Err(e) => return Err(io_error("open", &path, e)),
+        };
+        let failed = |e| io_error("read", &path, e);
+        let mut bytes = vec![0; file.len().map_err(failed)? as usize];
+        let read = file.read_at(0, &mut bytes).map_err(failed)?;
+        bytes.truncate(read);
+        let got = Digest(match kind {
+            BlobKind::Original => Sha256::digest(&bytes).into(),
+            _ => *blake3::hash(&bytes).as_bytes(),
+        });
+        if got == digest { Ok(bytes) } else { Err(Error::Damaged { kind, path, expected: digest, got }) }
+    }
+
+    /// Bytes of an object; `None` when it is not there.
+    pub fn size(&self, kind: BlobKind, digest: Digest) -> Result<Option<u64>> {
+        let path = self.path(kind, digest);
+        match self.storage.open(&path).and_then(|file| file.len()) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(io_error("get the length of", &path, e)),
+        }
+    }
+
+    /// Deletes an object, durably; the bytes freed, 0 when there was none.
+    pub fn remove(&self, kind: BlobKind, digest: Digest) -> Result<u64> {
+        let bytes = self.size(kind, digest)?;
+        let path = self.path(kind, digest);
+        if bytes.is_some() {
+            self.storage.remove(&path).map_err(|e| io_error("remove", &path, e))?;
+        }
+        match self.storage.sync_dir(folder_of(&path)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error("sync the folder", &path, e)),
+            _ => Ok(bytes.unwrap_or(0)),
+        }
+    }
+
+    /// Every object on disk, for the orphan sweep. Files with other names are passed over.
+    pub fn list(&self) -> Result<Vec<Object>> {
+        let list = |folder: &Path| self.storage.list(folder).map_err(|e| io_error("list", folder, e));
+        let mut objects = Vec::new();
+        for kind in KINDS {
+            for folder in list(&self.root.join("objects").join(kind.as_str()))? {
+                for path in list(&folder)? {
+                    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+                    let digest = Digest::from_hex(name).filter(|d| self.path(kind, *d) == path);
+                    objects.extend(digest.map(|digest| Object::Blob(kind, digest)));
+                }
+            }
+        }
+        Ok(objects)
+    }
+
+    /// An original under its own name, for a parser that looks at names. Gone when dropped.
+    pub(crate) fn under_its_name(&self, sha256: Digest, name: &str) -> Result<NamedOriginal> {
+        let scratch = self.scratch();
+        let failed = |e| io_error("make the folder", &scratch, e);
+        fs::create_dir_all(&scratch).map_err(failed)?;
+        let folder = tempfile::tempdir_in(&scratch).map_err(failed)?;
+        let path = folder.path().join(name);
+        if fs::hard_link(self.path(BlobKind::Original, sha256), &path).is_err() {
+            let bytes = self.read(BlobKind::Original, sha256)?;
+            fs::write(&path, bytes).map_err(|e| io_error("write", &path, e))?;
+        }
+        Ok(NamedOriginal { path, _folder: folder })
+    }
+
+    /// A file of the right length: half-written ones never get a final name.
+    fn holds(&self, path: &Path, bytes: u64) -> Result<bool> {
+        match self.storage.open(path).and_then(|file| file.len()) {
+            Ok(found) => Ok(found == bytes),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(io_error("open", path, e)),
+        }
+    }
+
+    fn make_fan_out(&self, path: &Path) -> Result<()> {
+        let folder = folder_of(path);
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        if !durable.contains(folder) {
+            self.storage.create_dir(folder).map_err(|e| io_error("make the folder", folder, e))?;
+            self.sync_dir(folder_of(folder))?;
+            durable.insert(folder.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Also for a file found in place: the process that wrote it may have died before it could sync the folder.
+    fn make_durable(&self, path: &Path) -> Result<()> {
+        self.make_fan_out(path)?;
+        self.sync_dir(folder_of(path))
+    }
+
+    fn sync_dir(&self, folder: &Path) -> Result<()> {
+        self.storage.sync_dir(folder).map_err(|e| io_error("sync the folder", folder, e))
+    }
+
+    fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    fn scratch(&self) -> PathBuf {
+        self.root.join("scratch")
+    }
+}
+
+/// See [`Library::under_its_name`].
+pub(crate) struct NamedOriginal {
+    pub path: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+/// A file being written; removed unless it gets its final name.
+struct Temporary<'a> {
+    library: &'a Library,
+    path: PathBuf,
+    file: Box<dyn StoredFile>,
+    len: u64,
+    renamed: bool,
+}
+
+impl<'a> Temporary<'a> {
+    fn create(library: &'a Library) -> Result<Self> {
+        let path = library.tmp().join(library.temporaries.fetch_add(1, Relaxed).to_string());
+        let file = library.storage.create(&path).map_err(|e| io_error("create", &path, e))?;
+        Ok(Self { library, path, file, len: 0, renamed: false })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_at(self.len, bytes).map_err(|e| io_error("write", &self.path, e))?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn rename(mut self, to: &Path) -> Result<()> {
+        self.library.make_fan_out(to)?;
+        self.file.sync().map_err(|e| io_error("sync", &self.path, e))?;
+        self.library.storage.rename(&self.path, to).map_err(|e| io_error("rename into place", to, e))?;
+        self.renamed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        if !self.renamed {
+            // What cannot be removed now is removed when the library is next opened.
+            let _ = self.library.storage.remove(&self.path);
+        }
+    }
+}
+
+/// SHA-256 and length of a user's file, read once in order; each chunk is also given to `keep`.
+pub(crate) fn hash_file(path: &Path, mut keep: impl FnMut(&[u8]) -> Result<()>) -> Result<NewFile> {
+    let failed = |source| Error::Input { path: path.to_owned(), source };
+    let mut file = fs::File::open(path).map_err(failed)?;
+    let (mut hasher, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; CHUNK]);
+    loop {
+        let read = match io::Read::read(&mut file, &mut buffer) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(failed(e)),
+        };
+        let chunk = &buffer[..read];
+        hasher.update(chunk);
+        bytes += read as u64;
+        keep(chunk)?;
+    }
+    Ok(NewFile { sha256: Digest(hasher.finalize().into()), bytes })
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().expect("objects lie in fan-out folders")
+}
+
+fn io_error(operation: &'static str, path: &Path, source: io::Error) -> Error {
+    Error::Io { operation, path: path.to_owned(), source }
+}

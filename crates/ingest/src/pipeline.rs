@@ -1,0 +1,375 @@
+//! [`Ingest::add`], top to bottom like the picture: discover → hash → plan → keep originals → read each document
+//! → prefill each part → publish. What an interrupted run did is found again by its job, its files and its segments.
+
+use std::{
+    collections::BTreeMap,
+    ops::ControlFlow,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use base::Id;
+use catalog::{
+    Corpus, Document, FoundFile, JobKind, JobState, Known, ModelIdentity, NewFile, Plan, Published, State,
+};
+use scout::Engine;
+use serde_json::{Value, json};
+
+use crate::{
+    Error, Progress, Result, Stage, Stores,
+    discover::{Discovered, discover},
+    library::hash_file,
+    progress::Meter,
+    stores::blocking,
+    text::Outcome,
+};
+
+/// Everything an ingest works with. Cheap to clone.
+#[derive(Clone)]
+pub struct Ingest {
+    pub stores: Stores,
+    pub engine: Arc<Engine>,
+    pub worker: Arc<corpus::worker::Worker>,
+    pub limits: Arc<corpus::Limits>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AddOptions {
+    /// Remove documents whose files are gone from the folders named. Others are never touched.
+    pub prune: bool,
+    /// Try again what was refused before, although its bytes are the same.
+    pub retry_refused: bool,
+}
+
+/// A file that could not even be read, so that it is no document; one that was keeps its last version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// The document path it would have.
+    pub path: String,
+    pub reason: String,
+}
+
+/// A document that was taken in but holds nothing to ask about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refused {
+    pub path: String,
+    /// `failed`, `needs_ocr` or `needs_password`.
+    pub state: State,
+    /// `{"code", "message"}`.
+    pub error: Option<Value>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AddReport {
+    /// `None` when there was nothing to do.
+    pub job: Option<Id>,
+    pub corpus_version: u64,
+    pub added: u64,
+    pub changed: u64,
+    pub removed: u64,
+    pub unchanged: u64,
+    /// Document paths in the corpus whose files are gone, kept without `prune`.
+    pub missing: Vec<String>,
+    /// Among the added and changed.
+    pub refused: Vec<Refused>,
+    pub skipped: Vec<Skipped>,
+    /// Tokens computed in this run, document headers included.
+    pub tokens_prefilled: u64,
+    /// Bytes deleted with what lost its last reference.
+    pub bytes_freed: u64,
+}
+
+impl Ingest {
+    /// Adds files and folders to a corpus; one commit makes the result visible. Repeating it after an interruption
+    /// goes on where it stopped. `progress` is called a few times a second and may stop the work.
+    ///
+    /// Errors: [`Error::Interrupted`] keeps what was done, [`Error::Cancelled`] throws it away; bad documents are
+    /// no errors but part of the report.
+    pub async fn add(
+        &self,
+        corpus: &Corpus,
+        inputs: &[PathBuf],
+        options: AddOptions,
+        progress: &(dyn Fn(Progress) -> ControlFlow<()> + Sync),
+    ) -> Result<AddReport> {
+        let _adding = self.stores.adding.lock().await;
+        let mut watch = Watch::new(progress);
+        self.stores.catalog.bind_model(&corpus.id, &self.model()).await?;
+
+        let named = inputs.to_vec();
+        let mut found = blocking(move || discover(&named)).await??;
+        let hashed = self.hash(&mut found, &mut watch).await?;
+        let plan = self.plan(corpus, &found, hashed, options).await?;
+        let mut report = AddReport {
+            corpus_version: corpus.version,
+            unchanged: plan.unchanged.len() as u64,
+            missing: paths(&plan.missing),
+            skipped: found.skipped.clone(),
+            ..AddReport::default()
+        };
+        let resume = self.unfinished_job(corpus).await?;
+        let changes = plan.added.len() + plan.changed.len() + plan.removed.len();
+        if changes == 0 && resume.is_none() {
+            return match found.files.is_empty() && plan.missing.is_empty() && found.skipped.is_empty() {
+                true => Err(Error::NothingFound { inputs: inputs.to_vec() }),
+                false => Ok(report),
+            };
+        }
+        let job = self.begin(corpus, plan, &found, resume.as_ref(), options, &mut watch).await?;
+        watch.job = Some((&self.stores.catalog, job.clone()));
+        match self.run(corpus, &job, &mut report, &mut watch).await {
+            Ok(()) => Ok(AddReport { job: Some(job), ..report }),
+            Err(error) => Err(self.give_up(&job, error).await),
+        }
+    }
+
+    /// From staged documents to a published version.
+    async fn run(&self, corpus: &Corpus, job: &Id, report: &mut AddReport, watch: &mut Watch<'_>) -> Result<()> {
+        self.read_documents(job, watch).await?;
+        self.prefill_documents(job, report, watch).await?;
+        let staged = self.stores.catalog.staged(job).await?;
+        report.refused = staged.iter().filter_map(refused).collect();
+        let published = self.publish(corpus, job, watch).await?;
+        let freed = self.stores.collect(&corpus.id, published.corpus_version).await?;
+        report.corpus_version = published.corpus_version;
+        report.added = published.summary.added;
+        report.changed = published.summary.changed;
+        report.removed = published.summary.removed;
+        report.unchanged = published.summary.unchanged;
+        report.bytes_freed = freed.bytes;
+        Ok(())
+    }
+
+    /// SHA-256 of every file. One that cannot be read is skipped.
+    async fn hash(&self, found: &mut Discovered, watch: &mut Watch<'_>) -> Result<Vec<FoundFile>> {
+        let mut meter = Meter::new(Stage::Hash, 0, found.files.len() as u64);
+        let mut hashed = Vec::new();
+        for (path, source) in &found.files {
+            let source = source.clone();
+            match blocking(move || hash_file(&source, |_| Ok(()))).await? {
+                Ok(file) => hashed.push(FoundFile { path: path.clone(), file }),
+                Err(error) => {
+                    found.skipped.push(Skipped { path: path.clone(), reason: error.to_string() });
+                }
+            }
+            meter.add(1);
+            watch.tell(meter.progress(0)).await?;
+        }
+        Ok(hashed)
+    }
+
+    /// What differs from the newest version, with the caller's wishes applied.
+    async fn plan(
+        &self,
+        corpus: &Corpus,
+        found: &Discovered,
+        hashed: Vec<FoundFile>,
+        options: AddOptions,
+    ) -> Result<Plan> {
+        let files: BTreeMap<String, NewFile> = hashed.iter().map(|f| (f.path.clone(), f.file)).collect();
+        let mut plan = self.stores.catalog.plan_ingest(&corpus.id, hashed).await?;
+        plan.missing.retain(|known| found.covers(&known.path));
+        if options.prune {
+            plan.removed = std::mem::take(&mut plan.missing);
+        }
+        if options.retry_refused {
+            let (again, unchanged) = plan.unchanged.into_iter().partition(|known| known.state != State::Ready);
+            plan.unchanged = unchanged;
+            plan.changed.extend(Vec::into_iter(again).filter_map(|known: Known| {
+                let file = *files.get(&known.path)?;
+                Some(FoundFile { path: known.path, file })
+            }));
+        }
+        Ok(plan)
+    }
+
+    /// The ingest of this corpus that was interrupted or failed, if any.
+    async fn unfinished_job(&self, corpus: &Corpus) -> Result<Option<Id>> {
+        let jobs = self.stores.catalog.jobs(&corpus.owner).await?;
+        let last = jobs.into_iter().find(|job| job.kind == JobKind::Ingest && job.corpus.as_ref() == Some(&corpus.id));
+        Ok(last.filter(|job| !matches!(job.state, JobState::Succeeded | JobState::Cancelled)).map(|job| job.id))
+    }
+
+    /// Copies new originals and stages their documents. A file that changed since it was hashed is taken as it is now.
+    async fn begin(
+        &self,
+        corpus: &Corpus,
+        mut plan: Plan,
+        found: &Discovered,
+        resume: Option<&Id>,
+        options: AddOptions,
+        watch: &mut Watch<'_>,
+    ) -> Result<Id> {
+        let _changing = self.stores.library.changing.lock().await;
+        let mut meter = Meter::new(Stage::Store, 0, (plan.added.len() + plan.changed.len()) as u64);
+        for new in plan.added.iter_mut().chain(&mut plan.changed) {
+            let source = found.files.get(&new.path).cloned().unwrap_or_default();
+            let (library, expected) = (self.stores.library.clone(), new.file);
+            new.file = blocking(move || library.put_original(&source, expected)).await??;
+            meter.add(1);
+            watch.tell(meter.progress(0)).await?;
+        }
+        let folders: Vec<_> = found.scopes.iter().map(|scope| scope.trim_end_matches('/')).collect();
+        let params = json!({"inputs": folders, "prune": options.prune});
+        let begun = self.stores.catalog.begin_ingest(&corpus.owner, &corpus.id, &plan, params, resume).await?;
+        Ok(begun.job)
+    }
+
+    /// Extracts the next document while this one is tokenised; results are kept in order of path.
+    async fn read_documents(&self, job: &Id, watch: &mut Watch<'_>) -> Result<()> {
+        let staged = self.stores.catalog.staged(job).await?;
+        let mut unread = Vec::new();
+        for document in &staged {
+            if self.is_unread(document).await? {
+                unread.push(document);
+            }
+        }
+        let found = (staged.len() - unread.len()) as u64;
+        let mut meter = Meter::new(Stage::Extract, found, staged.len() as u64);
+        watch.tell(meter.progress(0)).await?;
+        let mut extracted: Option<Outcome> = match unread.first() {
+            Some(first) => Some(self.extract(first).await?),
+            None => None,
+        };
+        for (at, document) in unread.iter().enumerate() {
+            let Some(outcome) = extracted.take() else { break };
+            let ahead = async {
+                match unread.get(at + 1) {
+                    Some(next) => self.extract(next).await.map(Some),
+                    None => Ok(None),
+                }
+            };
+            let (kept, next) = tokio::join!(self.keep_text(document, outcome), ahead);
+            kept?;
+            extracted = next?;
+            meter.add(1);
+            watch.tell(meter.progress(0)).await?;
+        }
+        Ok(())
+    }
+
+    /// Also when text was registered but the process ended before its parts were.
+    async fn is_unread(&self, document: &Document) -> Result<bool> {
+        Ok(match document.version.state {
+            State::Queued | State::Extracting => true,
+            State::Prefilling => self.stores.catalog.parts(document.version.id).await?.is_empty(),
+            _ => false,
+        })
+    }
+
+    async fn prefill_documents(&self, job: &Id, report: &mut AddReport, watch: &mut Watch<'_>) -> Result<()> {
+        let (mut done, mut total, mut waiting) = (0, 0, Vec::new());
+        for document in self.stores.catalog.staged(job).await? {
+            for part in self.stores.catalog.parts(document.version.id).await? {
+                total += part.tokens.len();
+                done += if part.ready { part.tokens.len() } else { 0 };
+            }
+            if document.version.state == State::Prefilling {
+                waiting.push(document);
+            }
+        }
+        let mut meter = Meter::new(Stage::Prefill, done, total);
+        watch.tell(meter.progress(0)).await?;
+        for document in waiting {
+            report.tokens_prefilled += self.prefill_document(&document, &mut meter, watch).await?;
+        }
+        Ok(())
+    }
+
+    /// The one commit, then the index. In this order a crash in between can only leave a stale index.
+    async fn publish(&self, corpus: &Corpus, job: &Id, watch: &mut Watch<'_>) -> Result<Published> {
+        watch.tell(Meter::new(Stage::Publish, 0, 1).progress(0)).await?;
+        let _publishing = self.stores.publishing.lock().await;
+        let before = self.stores.catalog.corpus(&corpus.owner, corpus.id.as_str()).await?.version;
+        let shown = self.stores.shown(&corpus.id).await?;
+        let published = self.stores.catalog.publish(job).await?;
+        if published.corpus_version != before {
+            self.stores.index_step(&corpus.id, before, &shown, published.corpus_version).await?;
+        }
+        Ok(published)
+    }
+
+    /// Leaves the job so that it can be resumed, or takes it away when its user asked for that.
+    async fn give_up(&self, job: &Id, error: Error) -> Error {
+        let recorded = match &error {
+            Error::Cancelled => self.discard(job).await,
+            Error::Interrupted => self.fail(job, "interrupted", &error).await,
+            other => self.fail(job, "ingest_failed", other).await,
+        };
+        // The first failure is the one to report: what could not be recorded is found again by the next run.
+        drop(recorded);
+        error
+    }
+
+    async fn fail(&self, job: &Id, code: &str, error: &Error) -> Result<()> {
+        let error = json!({"code": code, "message": error.to_string()});
+        Ok(self.stores.catalog.finish_job(job, JobState::Failed, Some(&error)).await?)
+    }
+
+    async fn discard(&self, job: &Id) -> Result<()> {
+        let _changing = self.stores.library.changing.lock().await;
+        let freed = self.stores.catalog.discard(job).await?;
+        self.stores.delete(freed).await.map(drop)
+    }
+
+    fn model(&self) -> ModelIdentity {
+        let fingerprint = self.engine.fingerprint().0.iter().map(|byte| format!("{byte:02x}")).collect();
+        let kv_dtype = self.engine.kv_dtype().name().to_owned();
+        ModelIdentity { name: self.engine.name().to_owned(), fingerprint, kv_dtype }
+    }
+}
+
+fn paths(known: &[Known]) -> Vec<String> {
+    known.iter().map(|known| known.path.clone()).collect()
+}
+
+fn refused(document: &Document) -> Option<Refused> {
+    let version = &document.version;
+    (version.state != State::Ready).then(|| Refused {
+        path: document.path.clone(),
+        state: version.state,
+        error: version.error.clone(),
+    })
+}
+
+/// Passes progress on: to the caller, who may stop the work, and to the catalog, through which others may.
+pub(crate) struct Watch<'a> {
+    progress: &'a (dyn Fn(Progress) -> ControlFlow<()> + Sync),
+    job: Option<(&'a catalog::Catalog, Id)>,
+    reported: Option<(Instant, Stage)>,
+}
+
+impl<'a> Watch<'a> {
+    /// Time between two reports of a step that takes long.
+    pub const PERIOD: Duration = Duration::from_millis(200);
+    /// A report to the catalog is a durable commit.
+    const CATALOG_PERIOD: Duration = Duration::from_secs(1);
+
+    fn new(progress: &'a (dyn Fn(Progress) -> ControlFlow<()> + Sync)) -> Self {
+        Self { progress, job: None, reported: None }
+    }
+
+    pub fn silent() -> Self {
+        Self::new(&|_| ControlFlow::Continue(()))
+    }
+
+    pub async fn tell(&mut self, now: Progress) -> Result<()> {
+        if (self.progress)(now).is_break() {
+            return Err(Error::Interrupted);
+        }
+        let Some((catalog, job)) = &self.job else { return Ok(()) };
+        if self.reported.is_some_and(|(at, stage)| stage == now.stage && at.elapsed() < Self::CATALOG_PERIOD) {
+            return Ok(());
+        }
+        self.reported = Some((Instant::now(), now.stage));
+        let report = catalog::Progress {
+            stage: now.stage.as_str().to_owned(),
+            done: now.done,
+            total: now.total,
+            unit: now.unit().to_owned(),
+            rate: now.rate,
+        };
+        if catalog.report(job, &report).await? { Err(Error::Cancelled) } else { Ok(()) }
+    }
+}
