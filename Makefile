@@ -1,0 +1,58 @@
+# The commands of the README. Everything is built under target/, nothing is installed.
+#   make demo   build, fetch the default model, answer a first question, then read the sample corpus
+#   make test   build once, fetch the default model once, run every test
+#   make check  what a change has to pass before it is committed: format, lints, licences, tests
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fmt lint deny toolchain nextest
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+RELEASE := $(TARGET)/release/ibid
+DEBUG := $(TARGET)/debug/ibid
+# Kept between runs: the model is fetched once.
+DEMO_DATA := target/demo-data
+TEST_DATA := target/test-data
+MODEL := $(TEST_DATA)/models/SmolLM2-135M-Instruct.Q4_1.gguf
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+toolchain:
+	@command -v cargo >/dev/null || { echo 'cargo is missing: install Rust 1.95 or newer from https://rustup.rs, then repeat' >&2; exit 1; }
+	command -v cc >/dev/null || { echo 'a C compiler is missing (SQLite is built from source): on Debian, apt-get install gcc libc6-dev' >&2; exit 1; }
+	have=$$(cargo --version | cut -d ' ' -f 2)
+	printf '1.95.0\n%s\n' "$$have" | sort -VC || { echo "cargo $$have is too old: run rustup update (1.95 or newer)" >&2; exit 1; }
+
+nextest:
+	@cargo nextest --version >/dev/null 2>&1 || cargo install cargo-nextest --locked
+
+demo: toolchain
+	@cargo build --release --package ibid
+	ibid() { echo "\$$ ibid $$*"; $(RELEASE) --data $(DEMO_DATA) "$$@"; }
+	ibid model fetch
+	ibid add first examples/corpus/us-states-2009.csv
+	ibid ask first 'Which state has the capital Juneau?' || [ $$? -eq 3 ]
+	echo 'Now the whole sample corpus. Stop with Ctrl-C whenever you like; make demo goes on where it stopped.'
+	ibid add sample examples/corpus
+	ibid ask sample 'What is the term of office of the Project Leader?' || [ $$? -eq 3 ]
+	echo 'Ask your own: $(RELEASE) --data $(DEMO_DATA) ask sample "..."'
+
+test: toolchain nextest
+	@cargo build --workspace --all-targets
+	$(DEBUG) --data $(TEST_DATA) model fetch
+	IBID_TEST_MODEL="$$(realpath $(MODEL))" cargo nextest run --workspace
+
+check: fmt lint deny test
+
+fmt: toolchain
+	@cargo fmt --all --check
+
+lint: toolchain
+	@cargo clippy --workspace --all-targets -- -D warnings
+
+# Licences and known vulnerabilities; the tool takes long to build, so it is used where it is present.
+deny: toolchain
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; else echo 'cargo deny is not installed: licences and advisories were not checked'; fi
