@@ -88,7 +88,7 @@ fn compare(files: &[&str]) {
     row("words found in any order, %", &|t| format!("{:.2}", t.score.recall() * 100.0));
     row("reading order, %", &|t| format!("{:.2}", t.score.order() * 100.0));
     row("word boxes with IoU ≥ 0.5, %", &|t| t.boxes.to_string());
-    row("pages/s", &|t| format!("{:.0}", t.pages as f64 / t.seconds.max(1e-9)));
+    row("pages per CPU second", &|t| format!("{:.0}", t.pages as f64 / t.seconds.max(1e-9)));
     for (backend, total) in BACKENDS.iter().zip(&totals) {
         for failure in &total.failed {
             println!("\nfailed, {backend}: {failure}");
@@ -97,7 +97,7 @@ fn compare(files: &[&str]) {
     std::fs::remove_dir_all(&work).expect("results can be removed");
 }
 
-/// Path stem of the results and wall seconds, or what went wrong in a few words.
+/// Path stem of the results and CPU seconds, or what went wrong in a few words.
 fn dump_in_child(backend: &str, file: &Path, work: &Path) -> Result<(PathBuf, f64), String> {
     let out = work.join("out");
     for end in ["txt", "box"] {
@@ -114,7 +114,10 @@ fn dump_in_child(backend: &str, file: &Path, work: &Path) -> Result<(PathBuf, f6
         .map_err(|e| e.to_string())?;
     loop {
         match child.try_wait().map_err(|e| e.to_string())? {
-            Some(status) if status.success() => return Ok((out, start.elapsed().as_secs_f64())),
+            Some(status) if status.success() => {
+                let seconds = std::fs::read_to_string(out.with_extension("cpu")).map_err(|e| e.to_string())?;
+                return Ok((out, seconds.parse().map_err(|_| "no time".to_owned())?));
+            }
             Some(status) => return Err(format!("crash ({status})")),
             None if start.elapsed() > TIME_LIMIT => {
                 let _ = child.kill();

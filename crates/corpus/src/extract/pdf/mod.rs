@@ -23,6 +23,8 @@ use assemble::{Kind, PageText};
 
 /// Media type this module reads.
 pub const MEDIA_TYPE: &str = "application/pdf";
+/// Most bytes one stream may unpack to: the backend's own bound.
+const STREAM_BYTES: u64 = 256 << 20;
 /// A hostile file could have every page warn; past this many the rest is counted in one line.
 const MAX_PAGE_WARNINGS: usize = 100;
 
@@ -47,6 +49,9 @@ pub fn extract_pdf(bytes: &[u8], limits: &Limits) -> Result<Extracted, ExtractEr
         let index = u32::try_from(at + 1).map_err(|_| ExtractError::limit("pages", limits.pages))?;
         let page = match document.page(at) {
             Ok(page) => page,
+            Err(error) if passes_stream_limit(&error) => {
+                return Err(ExtractError::limit("unpacked_bytes", STREAM_BYTES));
+            }
             Err(error) => {
                 failed.push((index, error.to_string()));
                 backend::Page::default()
@@ -59,6 +64,11 @@ pub fn extract_pdf(bytes: &[u8], limits: &Limits) -> Result<Extracted, ExtractEr
     }
     finish(&mut out, n_pages, failed, &document, bytes)?;
     Ok(out)
+}
+
+/// The backend names a passed bound only in words.
+fn passes_stream_limit(error: &pdf_oxide::Error) -> bool {
+    matches!(error, pdf_oxide::Error::Decode(words) if words.contains("safety limit") || words.contains("bomb"))
 }
 
 /// Brackets nested deeper than a document needs are refused before any parser recurses over them. Strings are not

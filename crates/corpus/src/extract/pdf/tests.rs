@@ -1,5 +1,7 @@
 //! Hostile and ordinary PDFs, each made here byte by byte, with the result it must have.
 
+use std::io::Write as _;
+
 use super::*;
 
 /// A PDF writer for tests: objects in order, a cross-reference table, a trailer.
@@ -307,9 +309,8 @@ fn too_many_pages_name_the_limit() {
 // Item 17.
 #[test]
 fn absurd_page_sizes_keep_boxes_on_the_page() {
-    let endless = format!("[0 0 {} 9]", "9".repeat(40));
-    for media in ["[0 0 14400 14400]", "[0 0 0 0]", "[612 792 0 0]", "[]", "null", &endless] {
-        let out = read(&document(&[&line(72, 700, "somewhere")], "", &format!("/MediaBox{media}")));
+    for media in ["[0 0 14400 14400]", "[0 0 0 0]", "[612 792 0 0]", "[]", "null", "[0 0 99999999999 9]"] {
+        let out = read(&document(&[&line(72, 700, "somewhere")], "", &format!("/MediaBox {media}")));
         assert_eq!(out.text, "somewhere", "{media}");
         for b in &out.boxes {
             let area = [b.area.x0, b.area.y0, b.area.x1, b.area.y1];
@@ -320,8 +321,10 @@ fn absurd_page_sizes_keep_boxes_on_the_page() {
 
 #[test]
 fn a_page_box_that_is_no_number_is_a_typed_failure() {
-    let pdf = document(&[&line(72, 700, "somewhere")], "", "/MediaBox[0 0 nan inf]");
-    assert_eq!(extract_pdf(&pdf.bytes(), &Limits::default()).unwrap_err().code(), "malformed");
+    for media in ["[0 0 nan inf]".to_owned(), format!("[0 0 {} 9]", "9".repeat(40))] {
+        let pdf = document(&[&line(72, 700, "somewhere")], "", &format!("/MediaBox {media}"));
+        assert_eq!(extract_pdf(&pdf.bytes(), &Limits::default()).unwrap_err().code(), "malformed");
+    }
 }
 
 // Item 18.
@@ -332,4 +335,67 @@ fn active_content_is_listed_and_ignored() {
     let warning = out.warnings.iter().find(|w| w.code == WarningCode::ActiveContent).unwrap();
     assert_eq!(warning.detail, "ignored: JavaScript, Launch, embedded files, XFA");
     assert_eq!(out.text, "text");
+}
+
+/// A PDF whose cross-reference is a stream object with the given dictionary entries and data; object 3 is the stream.
+fn with_xref_stream(entries: &str, data: &[u8]) -> Vec<u8> {
+    let mut out = b"%PDF-1.7\n1 0 obj\n<</Type/Catalog/Pages 2 0 R>>\nendobj\n2 0 obj\n<</Type/Pages/Count 0/Kids[]>>\nendobj\n".to_vec();
+    let xref = out.len();
+    out.extend_from_slice(
+        format!("3 0 obj\n<</Type/XRef/Size 4/Root 1 0 R{entries}/Length {}>>\nstream\n", data.len())
+            .as_bytes(),
+    );
+    out.extend_from_slice(data);
+    out.extend_from_slice(format!("\nendstream\nendobj\nstartxref\n{xref}\n%%EOF\n").as_bytes());
+    out
+}
+
+fn ends_without_text(bytes: &[u8]) {
+    match extract_pdf(bytes, &Limits::default()) {
+        Ok(out) => assert_eq!((out.text.as_str(), out.state), ("", State::NeedsOcr)),
+        Err(error) => assert!(matches!(error.code(), "malformed" | "parser_limit"), "{error}"),
+    }
+}
+
+// Item 6.
+#[test]
+fn a_cross_reference_stream_of_empty_entries_ends() {
+    ends_without_text(&with_xref_stream("/W[0 0 0]/Index[0 9223372036854775807]", b""));
+    ends_without_text(&with_xref_stream("/W[1 8 8]/Index[9223372036854775807 3]", &[255; 51]));
+}
+
+// Item 8.
+#[test]
+fn an_object_stream_that_extends_itself_ends() {
+    let mut pdf = document(&[&line(72, 700, "found")], "", "");
+    pdf.stream("/Type/ObjStm/N 1/First 4/Extends 6 0 R", b"6 0 6 0 R");
+    assert_eq!(read(&pdf).text, "found");
+    // An object that lies in an object stream that is that very object.
+    let entry = [2_u8, 0, 3, 0, 0];
+    ends_without_text(&with_xref_stream("/W[1 2 2]/Index[0 4]", &entry.repeat(4)));
+}
+
+fn deflated(data: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+// Item 9: 600 MB in one filter, and in two.
+#[test]
+fn a_stream_that_unpacks_without_end_names_the_limit() {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    let zeros = vec![b' '; 1 << 20];
+    for _ in 0..600 {
+        encoder.write_all(&zeros).unwrap();
+    }
+    let once = encoder.finish().unwrap();
+    let twice = deflated(&once);
+    for (filter, data) in [("/FlateDecode", once), ("[/FlateDecode/FlateDecode]", twice)] {
+        let mut pdf = document(&["BT ET"], "", "");
+        pdf.objects.pop();
+        pdf.stream(&format!("/Filter{filter}"), &data);
+        let error = extract_pdf(&pdf.bytes(), &Limits::default()).unwrap_err();
+        assert_eq!(error.code(), "parser_limit", "{filter}: {error}");
+    }
 }
