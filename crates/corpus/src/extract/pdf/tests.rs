@@ -309,7 +309,7 @@ fn too_many_pages_name_the_limit() {
 // Item 17.
 #[test]
 fn absurd_page_sizes_keep_boxes_on_the_page() {
-    for media in ["[0 0 14400 14400]", "[0 0 0 0]", "[612 792 0 0]", "[]", "null", "[0 0 99999999999 9]"] {
+    for media in ["[0 0 14400 14400]", "[0 0 0 0]", "[612 792 0 0]", "[]", "null", "[0 0 99999999999 792]"] {
         let out = read(&document(&[&line(72, 700, "somewhere")], "", &format!("/MediaBox {media}")));
         assert_eq!(out.text, "somewhere", "{media}");
         for b in &out.boxes {
