@@ -150,7 +150,9 @@ mod tests {
         let found = discover(&[temp.path().join("reports")]).unwrap();
         assert_eq!(found.files.keys().collect::<Vec<_>>(), ["reports/2023/q1.md", "reports/b.txt"]);
         assert!(found.skipped.is_empty());
-        assert!(found.covers("reports/gone.txt") && !found.covers("reports2/b.txt") && !found.covers("b.txt"));
+        assert!(
+            found.covers("reports/gone.txt") && !found.covers("reports2/b.txt") && !found.covers("b.txt")
+        );
     }
 
     #[test]

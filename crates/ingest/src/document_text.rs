@@ -35,8 +35,7 @@ impl Library {
     /// Reads and checks a text. Errors: [`Error::Missing`], [`Error::Damaged`], [`Error::Encoding`].
     pub fn document_text(&self, stored: &StoredText) -> Result<DocumentText> {
         let bytes = self.read(BlobKind::Text, stored.text)?;
-        let text =
-            String::from_utf8(bytes).map_err(|e| self.encoding(BlobKind::Text, stored.text, e))?;
+        let text = String::from_utf8(bytes).map_err(|e| self.encoding(BlobKind::Text, stored.text, e))?;
         let (pages, blocks) = match stored.pages {
             Some(digest) => self.decode::<(Vec<PageMark>, Vec<Block>)>(BlobKind::Pages, digest)?,
             None => Default::default(),
@@ -52,7 +51,11 @@ impl Library {
         Ok(DocumentText { text, pages, boxes, blocks, token_ids, token_spans })
     }
 
-    pub(crate) fn put_document_text(&self, extracted: &Extracted, tokens: &TokenStream) -> Result<StoredBlobs> {
+    pub(crate) fn put_document_text(
+        &self,
+        extracted: &Extracted,
+        tokens: &TokenStream,
+    ) -> Result<StoredBlobs> {
         let lengths: Vec<u64> = tokens.spans.iter().map(|span| span.len()).collect();
         Ok(StoredBlobs {
             text: self.put(BlobKind::Text, extracted.text.as_bytes())?,
@@ -79,7 +82,8 @@ impl Library {
         match spans {
             Some(spans) if end == text_bytes && spans.len() == ids.len() => Ok((ids, spans)),
             _ => {
-                let detail = format!("{} ids, {} lengths, {text_bytes} bytes of text", ids.len(), lengths.len());
+                let detail =
+                    format!("{} ids, {} lengths, {text_bytes} bytes of text", ids.len(), lengths.len());
                 Err(self.encoding(BlobKind::Tokens, digest, detail))
             }
         }

@@ -42,14 +42,21 @@ impl Stores {
     pub(crate) async fn rebuild_index(&self, corpus: &Corpus) -> Result<Index> {
         let stamp = Stamp::new(&corpus.id, corpus.version);
         let add = self.catalog.documents(&corpus.id, corpus.version).await?;
-        self.write_changes(&corpus.id, Change { base: None, remove: Vec::new(), add, stamp: stamp.clone() }).await?;
+        self.write_changes(&corpus.id, Change { base: None, remove: Vec::new(), add, stamp: stamp.clone() })
+            .await?;
         let path = self.index_path(&corpus.id);
         Ok(blocking(move || Index::open(&path, &stamp)).await??)
     }
 
     /// Brings the index from corpus version `before`, which showed the document versions `shown`, to `version`.
     /// The caller holds `publishing`.
-    pub(crate) async fn index_step(&self, corpus: &Id, before: u64, shown: &[VersionId], version: u64) -> Result<()> {
+    pub(crate) async fn index_step(
+        &self,
+        corpus: &Id,
+        before: u64,
+        shown: &[VersionId],
+        version: u64,
+    ) -> Result<()> {
         let base = Stamp::new(corpus, before);
         let documents = self.catalog.documents(corpus, version).await?;
         let now: BTreeSet<VersionId> = documents.iter().map(|d| d.version.id).collect();
@@ -59,7 +66,8 @@ impl Stores {
         if self.try_open(corpus, base.clone()).await?.is_some() || before == 0 {
             let add = documents.into_iter().filter(|d| !old.contains(&d.version.id)).collect();
             let base = (before > 0).then_some(base);
-            self.write_changes(corpus, Change { base, remove, add, stamp: Stamp::new(corpus, version) }).await?;
+            self.write_changes(corpus, Change { base, remove, add, stamp: Stamp::new(corpus, version) })
+                .await?;
         }
         Ok(())
     }

@@ -64,9 +64,7 @@ impl Library {
             library.storage.remove(&path).map_err(|e| io_error("remove", &path, e))?;
         }
         match fs::remove_dir_all(library.scratch()) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                Err(io_error("remove", &library.scratch(), e))
-            }
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error("remove", &library.scratch(), e)),
             _ => Ok(library),
         }
     }

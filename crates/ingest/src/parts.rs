@@ -112,7 +112,11 @@ mod tests {
     #[test]
     fn whole_passages_fill_a_part_and_gaps_go_to_the_part_before() {
         assert_eq!(cuts(&[(0, 40), (41, 80), (82, 120)], 100, 125), [(0, 82), (82, 125)]);
-        assert_eq!(cuts(&[(3, 40), (40, 80)], 100, 80), [(0, 80)], "leading white space is kept where it fits");
+        assert_eq!(
+            cuts(&[(3, 40), (40, 80)], 100, 80),
+            [(0, 80)],
+            "leading white space is kept where it fits"
+        );
     }
 
     #[test]

@@ -95,10 +95,10 @@ impl Ingest {
     ) -> Result<AddReport> {
         let _adding = self.stores.adding.lock().await;
         let mut watch = Watch::new(progress);
-        self.stores.catalog.bind_model(&corpus.id, &self.model()).await?;
-
+        let corpus = &self.stores.catalog.corpus(&corpus.owner, corpus.id.as_str()).await?;
         let named = inputs.to_vec();
         let mut found = blocking(move || discover(&named)).await??;
+        self.stores.catalog.bind_model(&corpus.id, &self.model()).await?;
         let hashed = self.hash(&mut found, &mut watch).await?;
         let plan = self.plan(corpus, &found, hashed, options).await?;
         let mut report = AddReport {
@@ -125,7 +125,13 @@ impl Ingest {
     }
 
     /// From staged documents to a published version.
-    async fn run(&self, corpus: &Corpus, job: &Id, report: &mut AddReport, watch: &mut Watch<'_>) -> Result<()> {
+    async fn run(
+        &self,
+        corpus: &Corpus,
+        job: &Id,
+        report: &mut AddReport,
+        watch: &mut Watch<'_>,
+    ) -> Result<()> {
         self.read_documents(job, watch).await?;
         self.prefill_documents(job, report, watch).await?;
         let staged = self.stores.catalog.staged(job).await?;
@@ -174,7 +180,8 @@ impl Ingest {
             plan.removed = std::mem::take(&mut plan.missing);
         }
         if options.retry_refused {
-            let (again, unchanged) = plan.unchanged.into_iter().partition(|known| known.state != State::Ready);
+            let (again, unchanged) =
+                plan.unchanged.into_iter().partition(|known| known.state != State::Ready);
             plan.unchanged = unchanged;
             plan.changed.extend(Vec::into_iter(again).filter_map(|known: Known| {
                 let file = *files.get(&known.path)?;
@@ -187,8 +194,12 @@ impl Ingest {
     /// The ingest of this corpus that was interrupted or failed, if any.
     async fn unfinished_job(&self, corpus: &Corpus) -> Result<Option<Id>> {
         let jobs = self.stores.catalog.jobs(&corpus.owner).await?;
-        let last = jobs.into_iter().find(|job| job.kind == JobKind::Ingest && job.corpus.as_ref() == Some(&corpus.id));
-        Ok(last.filter(|job| !matches!(job.state, JobState::Succeeded | JobState::Cancelled)).map(|job| job.id))
+        let last = jobs
+            .into_iter()
+            .find(|job| job.kind == JobKind::Ingest && job.corpus.as_ref() == Some(&corpus.id));
+        Ok(last
+            .filter(|job| !matches!(job.state, JobState::Succeeded | JobState::Cancelled))
+            .map(|job| job.id))
     }
 
     /// Copies new originals and stages their documents. A file that changed since it was hashed is taken as it is now.
@@ -212,7 +223,8 @@ impl Ingest {
         }
         let folders: Vec<_> = found.scopes.iter().map(|scope| scope.trim_end_matches('/')).collect();
         let params = json!({"inputs": folders, "prune": options.prune});
-        let begun = self.stores.catalog.begin_ingest(&corpus.owner, &corpus.id, &plan, params, resume).await?;
+        let begun =
+            self.stores.catalog.begin_ingest(&corpus.owner, &corpus.id, &plan, params, resume).await?;
         Ok(begun.job)
     }
 
@@ -359,7 +371,8 @@ impl<'a> Watch<'a> {
             return Err(Error::Interrupted);
         }
         let Some((catalog, job)) = &self.job else { return Ok(()) };
-        if self.reported.is_some_and(|(at, stage)| stage == now.stage && at.elapsed() < Self::CATALOG_PERIOD) {
+        if self.reported.is_some_and(|(at, stage)| stage == now.stage && at.elapsed() < Self::CATALOG_PERIOD)
+        {
             return Ok(());
         }
         self.reported = Some((Instant::now(), now.stage));

@@ -39,7 +39,8 @@ impl Ingest {
         let planned = self.plan_again(document).await?;
         let new: Vec<NewPart> = planned.iter().map(PlannedPart::new_part).collect();
         let mut parts = self.stores.catalog.parts(version).await?;
-        if !parts.iter().map(|part| (part.tokens, part.segment)).eq(new.iter().map(|n| (n.tokens, n.segment))) {
+        if !parts.iter().map(|part| (part.tokens, part.segment)).eq(new.iter().map(|n| (n.tokens, n.segment)))
+        {
             // The parts were planned before the engine's numerics or header changed.
             parts = self.stores.catalog.register_parts(version, &new).await?;
         }
@@ -110,12 +111,14 @@ impl Ingest {
     async fn register_found(&self, spec: &SegmentSpec) -> Result<bool> {
         let _changing = self.stores.library.changing.lock().await;
         let (kv, id) = (self.stores.kv.clone(), spec.id());
-        let found = blocking(move || match kv.open_segment(&id).and_then(|found| match found {
-            Some(segment) => segment.verify().map(|()| Some(segment.file_bytes())),
-            None => Ok(None),
-        }) {
-            Err(error) if error.is_damage() => kv.set_aside(&id, "damaged").map(|_| None),
-            found => found,
+        let found = blocking(move || {
+            match kv.open_segment(&id).and_then(|found| match found {
+                Some(segment) => segment.verify().map(|()| Some(segment.file_bytes())),
+                None => Ok(None),
+            }) {
+                Err(error) if error.is_damage() => kv.set_aside(&id, "damaged").map(|_| None),
+                found => found,
+            }
         })
         .await??;
         if let Some(bytes) = found {
@@ -133,7 +136,11 @@ impl Ingest {
             engine.prefill_part(&ids, &mut |progress| {
                 // Nobody listens any more once the ingest was dropped; `stopped` says so too.
                 let _ = report.send(progress.done);
-                if stopped.load(Relaxed) { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
+                if stopped.load(Relaxed) {
+                    std::ops::ControlFlow::Break(())
+                } else {
+                    std::ops::ControlFlow::Continue(())
+                }
             })
         });
         let mut tick = tokio::time::interval(Watch::PERIOD);

@@ -27,7 +27,8 @@ impl Ingest {
         if document.version.state == State::Queued {
             self.stores.catalog.set_state(document.version.id, State::Extracting).await?;
         }
-        let (library, worker, limits) = (self.stores.library.clone(), self.worker.clone(), self.limits.clone());
+        let (library, worker, limits) =
+            (self.stores.library.clone(), self.worker.clone(), self.limits.clone());
         let (sha256, name) = (document.version.file.sha256, file_name(&document.path));
         let outcome = blocking(move || {
             let original = library.under_its_name(sha256, &name)?;
@@ -80,7 +81,8 @@ impl Ingest {
         blocking(move || {
             let in_document = |source| Error::Tokens { document: path.clone(), source };
             let tokens = engine.tokenizer().encode_document(&extracted.text).map_err(in_document)?;
-            let passages: Vec<_> = corpus::passages::passages(&extracted, &tokens)
+            let (_, passages) = corpus::passages::passages(&extracted, &tokens, corpus::passages::MAX_TOKENS);
+            let passages: Vec<_> = passages
                 .into_iter()
                 .map(|passage| catalog::Passage {
                     idx: passage.index,
@@ -90,8 +92,7 @@ impl Ingest {
                     heading: passage.heading,
                 })
                 .collect();
-            let parts =
-                plan_parts(&engine, &extracted.title, &tokens.ids, &passages).map_err(in_document)?;
+            let parts = plan_parts(&engine, &extracted.title, &tokens.ids, &passages).map_err(in_document)?;
             let parts = parts.iter().map(|part| part.new_part()).collect();
             Ok((extracted, Prepared { tokens, passages, parts }))
         })
@@ -144,7 +145,10 @@ fn refused(extracted: &Extracted) -> Extraction {
         corpus::State::NeedsPassword => {
             (State::NeedsPassword, "the file is encrypted; save it without a password and add it again")
         }
-        _ => (State::NeedsOcr, "its pages have no text layer; run it through text recognition and add it again"),
+        _ => (
+            State::NeedsOcr,
+            "its pages have no text layer; run it through text recognition and add it again",
+        ),
     };
     let error = json!({"code": extracted.state.as_str(), "message": message});
     Extraction { state, error: Some(error), ..without_text(extracted) }
