@@ -4,7 +4,8 @@
 //! look-ahead is one character past a run of white space. So a place that ends a match whatever precedes it is a
 //! free cut. For [`Boundary::Gpt2`] (and digit splitting before it) every alternative but white space stops at
 //! white space, so `non-space | space` is free. For [`Boundary::Llama3`] punctuation may take line ends after it, so
-//! `non-space | space or tab` is free; and after a line end, `\s*[\r\n]+` has stopped at a character that is not space.
+//! `non-space | space or tab` is free; and after a line end, `\s*[\r\n]+` has stopped at a character that is not space
+//! (nor a slash, which Llama 4 lets punctuation take along with line ends).
 //!
 //! A text without such a place for [`FORCED`] bytes (one giant word) is cut at a character border anyway: its tokens
 //! then differ from one go at that border, always in the same way.
@@ -48,7 +49,7 @@ fn free(before: char, after: char, rule: Boundary) -> bool {
         Boundary::Gpt2 => !before.is_whitespace() && after.is_whitespace(),
         Boundary::Llama3 => {
             (!before.is_whitespace() && matches!(after, ' ' | '\t'))
-                || (matches!(before, '\n' | '\r') && !after.is_whitespace())
+                || (matches!(before, '\n' | '\r') && !after.is_whitespace() && after != '/')
         }
         Boundary::Unknown => false,
     }

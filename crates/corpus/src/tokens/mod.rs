@@ -49,3 +49,6 @@ impl TokenStream {
         self.spans.last().map_or(0, |span| span.end)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,8 @@ use super::cuts::Boundary;
 pub struct Source {
     /// Knows the ordinary entries only.
     pub bpe: BPE,
+    /// Knows the added tokens too: the library gives an added token the id that its model has for it.
+    pub prompt_bpe: BPE,
     /// Ordinary entries with their ids.
     pub entries: Vec<(String, u32)>,
     /// Added tokens: text, id, special (never found in document text).
@@ -27,9 +29,9 @@ pub struct Source {
 }
 
 /// Pre-tokenization of Llama 3 (`tokenizer.json` of that family).
-const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+pub(super) const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// Pre-tokenization of Llama 4 (`tokenizer.json` of that family).
-const LLAMA4: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+pub(super) const LLAMA4: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// Token types of the GGUF specification.
 const CONTROL: u64 = 3;
@@ -72,8 +74,9 @@ impl Source {
             };
             pairs.push((left.to_owned(), right.to_owned()));
         }
-        let bpe = build_bpe(&entries, pairs, ignore_merges)?;
-        Ok(Self { bpe, entries, added, pre_tokenizer, boundary, hash: hasher.finalize() })
+        let prompt_bpe = build_bpe(&entries, &added, pairs.clone(), ignore_merges)?;
+        let bpe = build_bpe(&entries, &[], pairs, ignore_merges)?;
+        Ok(Self { bpe, prompt_bpe, entries, added, pre_tokenizer, boundary, hash: hasher.finalize() })
     }
 
     pub fn from_json(bytes: &[u8]) -> Result<Self, TokenizerError> {
@@ -112,14 +115,22 @@ impl Source {
         let pre_tokenizer =
             serde_json::from_value(pre.clone()).map_err(|error| damaged(error.to_string()))?;
         let hash = blake3::Hasher::new_derive_key("ibid tokenizer json 1").update(bytes).finalize();
-        let bpe = build_bpe(&entries, merges, ignore)?;
-        Ok(Self { bpe, entries, added, pre_tokenizer, boundary, hash })
+        let prompt_bpe = build_bpe(&entries, &added, merges.clone(), ignore)?;
+        let bpe = build_bpe(&entries, &[], merges, ignore)?;
+        Ok(Self { bpe, prompt_bpe, entries, added, pre_tokenizer, boundary, hash })
     }
 }
 
-fn build_bpe(entries: &[(String, u32)], merges: Merges, ignore_merges: bool) -> Result<BPE, TokenizerError> {
-    let mut vocab = Vocab::with_capacity(entries.len());
-    for (token, id) in entries {
+fn build_bpe(
+    entries: &[(String, u32)],
+    added: &[(String, u32, bool)],
+    merges: Merges,
+    ignore_merges: bool,
+) -> Result<BPE, TokenizerError> {
+    let mut vocab = Vocab::with_capacity(entries.len() + added.len());
+    for (token, id) in
+        entries.iter().map(|(token, id)| (token, id)).chain(added.iter().map(|(t, id, _)| (t, id)))
+    {
         if vocab.insert(token.clone(), *id).is_some() {
             return Err(damaged(format!("token {token:?} appears twice")));
         }

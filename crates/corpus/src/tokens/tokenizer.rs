@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use base::ByteSpan;
 use tokenizers::AddedToken;
 
 use super::align::align;
@@ -76,9 +75,9 @@ impl Tokenizer {
             specials[*id as usize] = *special;
         }
         let plain = source.added.iter().all(|(_, _, special)| *special);
-        let mut document = tokenizers::Tokenizer::new(source.bpe.clone());
+        let mut document = tokenizers::Tokenizer::new(source.bpe);
         document.with_pre_tokenizer(Some(source.pre_tokenizer.clone()));
-        let mut prompt = tokenizers::Tokenizer::new(with_added(source.bpe, &source.added)?);
+        let mut prompt = tokenizers::Tokenizer::new(source.prompt_bpe);
         prompt.with_pre_tokenizer(Some(source.pre_tokenizer));
         let tokens = source
             .added
@@ -118,15 +117,20 @@ impl Tokenizer {
             let ids = encoding.get_ids();
             let bytes = &text.as_bytes()[at..end];
             if ids.is_empty() {
-                attach(&mut stream, ByteSpan::new(at as u64, end as u64))?;
+                // Bytes that the vocabulary lacks belong to the token before them, or to the first one.
+                if let Some(last) = stream.spans.last_mut() {
+                    last.end = end as u64;
+                }
             } else {
                 align(bytes, at as u64, ids, &self.token_bytes, &self.has_byte, &mut stream.spans)?;
                 stream.ids.extend_from_slice(ids);
             }
             at = end;
         }
-        if let Some(first) = stream.spans.first_mut() {
-            first.start = 0;
+        match stream.spans.first_mut() {
+            Some(first) => first.start = 0,
+            None if !text.is_empty() => return Err(TokenizerError::NotLossless { offset: 0 }),
+            None => {}
         }
         Ok(stream)
     }
@@ -175,27 +179,4 @@ impl Tokenizer {
     pub fn content_hash(&self) -> [u8; 32] {
         *self.hash.as_bytes()
     }
-}
-
-/// The library numbers added tokens by looking them up in the model, so the prompt's model knows them.
-fn with_added(
-    bpe: tokenizers::models::bpe::BPE,
-    added: &[(String, u32, bool)],
-) -> Result<tokenizers::models::bpe::BPE, TokenizerError> {
-    let mut value = serde_json::to_value(&bpe).map_err(|error| TokenizerError::Library(error.to_string()))?;
-    if let Some(vocab) = value.get_mut("vocab").and_then(serde_json::Value::as_object_mut) {
-        for (text, id, _) in added {
-            vocab.insert(text.clone(), (*id).into());
-        }
-    }
-    serde_json::from_value(value).map_err(|error| TokenizerError::Library(error.to_string()))
-}
-
-/// Bytes that the vocabulary lacks altogether belong to the token before them.
-fn attach(stream: &mut TokenStream, bytes: ByteSpan) -> Result<(), TokenizerError> {
-    match stream.spans.last_mut() {
-        Some(last) => last.end = bytes.end,
-        None => return Err(TokenizerError::NotLossless { offset: bytes.start }),
-    }
-    Ok(())
 }

@@ -6,10 +6,17 @@ use std::process::ExitCode;
 
 use super::sandbox;
 use super::wire::{self, Reply, Request};
-use crate::extract::{self, ExtractError, Limits, Warning, WarningCode};
+use crate::extract::{self, ExtractError, Extracted, Limits, Warning, WarningCode};
 
 /// Runs the child: called by a program's `--worker parse` and by nothing else, since it limits the whole process.
 pub fn serve() -> ExitCode {
+    serve_with(|file, name, limits| extract::extract_bytes(file, name, limits))
+}
+
+/// As [`serve`], with another parser: how tests see what becomes of one that misbehaves.
+pub fn serve_with(
+    parser: impl FnOnce(File, &str, &Limits) -> Result<Extracted, ExtractError> + Send + 'static,
+) -> ExitCode {
     let request = match std::env::var(wire::VARIABLE).map(|text| serde_json::from_str::<Request>(&text)) {
         Ok(Ok(request)) => request,
         _ => {
@@ -18,7 +25,7 @@ pub fn serve() -> ExitCode {
         }
     };
     let weak = sandbox::enter(&request.limits);
-    let mut reply = parse(request);
+    let mut reply = parse(request, parser);
     if let Ok(extracted) = &mut reply {
         extracted
             .warnings
@@ -31,10 +38,10 @@ pub fn serve() -> ExitCode {
 }
 
 /// The stack is the thread's own, so its size does not depend on how the program was started.
-fn parse(request: Request) -> Reply {
+fn parse(request: Request, parser: impl FnOnce(File, &str, &Limits) -> Reply + Send + 'static) -> Reply {
     let Request { name, limits } = request;
     let stack = usize::try_from(limits.stack_bytes).unwrap_or(usize::MAX);
-    let work = move || run(&name, &limits);
+    let work = move || parser(input()?, &name, &limits);
     let thread = std::thread::Builder::new().name("parse".into()).stack_size(stack).spawn(work);
     let thread = thread.map_err(|error| ExtractError::Worker { detail: error.to_string() })?;
     thread.join().unwrap_or_else(|panic| {
@@ -45,7 +52,8 @@ fn parse(request: Request) -> Reply {
     })
 }
 
-fn run(name: &str, limits: &Limits) -> Reply {
+/// The document: standard input, as the file it is.
+fn input() -> Result<File, ExtractError> {
     #[cfg(unix)]
     let input = {
         use std::os::fd::AsFd;
@@ -56,6 +64,5 @@ fn run(name: &str, limits: &Limits) -> Reply {
         use std::os::windows::io::AsHandle;
         io::stdin().as_handle().try_clone_to_owned().map(File::from)
     };
-    let input = input.map_err(|error| ExtractError::Worker { detail: error.to_string() })?;
-    extract::extract_bytes(input, name, limits)
+    input.map_err(|error| ExtractError::Worker { detail: error.to_string() })
 }

@@ -8,5 +8,5 @@ mod parent;
 mod sandbox;
 mod wire;
 
-pub use child::serve;
+pub use child::{serve, serve_with};
 pub use parent::Worker;

@@ -93,8 +93,11 @@ fn wait(child: &mut Child, limits: &Limits) -> Result<Ended, ExtractError> {
         .name("parse-reply".into())
         .spawn(move || to.send(wire::read(&mut stdout, reply_bytes)))
         .map_err(unusable)?;
-    let errors = thread::Builder::new().name("parse-stderr".into()).spawn(move || tail(&mut stderr));
-    let errors = errors.map_err(unusable)?;
+    let (to, errors) = mpsc::channel();
+    thread::Builder::new()
+        .name("parse-stderr".into())
+        .spawn(move || to.send(tail(&mut stderr)))
+        .map_err(unusable)?;
     let reply = replies.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     let in_time = match &reply {
         Ok(Err(NoReply::Missing)) => ended_by(child, deadline),
@@ -102,7 +105,8 @@ fn wait(child: &mut Child, limits: &Limits) -> Result<Ended, ExtractError> {
         Err(_) => false,
     };
     let _ = child.kill();
-    let stderr = errors.join().unwrap_or_default();
+    // A process that the child left behind may hold the pipe open: last words are not waited for long.
+    let stderr = errors.recv_timeout(Duration::from_secs(2)).unwrap_or_default();
     Ok((reply.unwrap_or(Err(NoReply::Missing)), in_time, stderr))
 }
 

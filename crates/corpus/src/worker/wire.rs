@@ -45,7 +45,7 @@ pub fn read(from: &mut impl Read, limit: u64) -> Result<Reply, NoReply> {
     from.read_exact(&mut head).map_err(|_| NoReply::Missing)?;
     let (magic, length) = head.split_at(8);
     if magic != MAGIC {
-        return Err(NoReply::Missing);
+        return Err(NoReply::Invalid("other bytes than a reply on standard output".into()));
     }
     let length = u64::from_le_bytes(length.try_into().map_err(|_| NoReply::Missing)?);
     if length > limit {

@@ -131,6 +131,10 @@ fn keeps_going(word: &str, sentence: &str) -> bool {
     if number && sentence.trim_start().trim_end_matches('.') == word {
         return true;
     }
+    // "U.S.", "Ph.D.": initials without spaces.
+    if word.contains('.') && word.split('.').all(|part| part.chars().count() <= 2 && !part.is_empty()) {
+        return word.starts_with(char::is_uppercase);
+    }
     let lower = word.to_lowercase();
     ABBREVIATIONS.binary_search(&lower.as_str()).is_ok()
 }
@@ -202,3 +206,6 @@ fn floor(text: &str, at: u64) -> u64 {
 fn ceil(text: &str, at: u64) -> u64 {
     text.ceil_char_boundary(at as usize) as u64
 }
+
+#[cfg(test)]
+mod tests;
