@@ -112,13 +112,13 @@ impl Ingest {
         let _changing = self.stores.library.changing.lock().await;
         let (kv, id) = (self.stores.kv.clone(), spec.id());
         let found = blocking(move || {
-            match kv.open_segment(&id).and_then(|found| match found {
-                Some(segment) => segment.verify().map(|()| Some(segment.file_bytes())),
-                None => Ok(None),
-            }) {
-                Err(error) if error.is_damage() => kv.set_aside(&id, "damaged").map(|_| None),
-                found => found,
+            match kv.verify(&id) {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                Err(error) if error.is_damage() => return kv.set_aside(&id, "damaged").map(|_| None),
+                Err(error) => return Err(error),
             }
+            Ok(kv.open_segment(&id)?.map(|segment| segment.file_bytes()))
         })
         .await??;
         if let Some(bytes) = found {

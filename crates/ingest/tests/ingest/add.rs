@@ -33,8 +33,9 @@ async fn a_folder_becomes_documents_with_text_tokens_segments_and_an_index() {
     assert!(parts.len() > 2, "the text is meant to need several parts, got {}", parts.len());
     let mut prefilled = 0;
     for part in &parts {
-        let segment = stores.kv.open_segment(&SegmentId(part.segment.0)).unwrap().expect("prefilled");
-        segment.verify().unwrap();
+        let id = SegmentId(part.segment.0);
+        assert!(stores.kv.verify(&id).unwrap());
+        let segment = stores.kv.open_segment(&id).unwrap().expect("prefilled");
         assert!(segment.n_tokens() <= MAX_PART_TOKENS);
         let first = passages.iter().find(|p| p.tokens.start >= part.tokens.start).unwrap();
         let (_, header) =
