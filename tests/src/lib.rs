@@ -1,1 +1,25 @@
-//! End-to-end tests of the `ibid` binary, one test binary.
+//! End-to-end tests: the `ibid` program with a real language model, one test per promise, one test binary.
+//!
+//! `IBID_TEST_MODEL` names the model file; without it the tests that need a model print a line and end.
+//! The program is the one beside the test binary: `cargo build --workspace --all-targets` builds both.
+
+#[cfg(test)]
+mod add;
+#[cfg(test)]
+mod answer;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod damage;
+#[cfg(test)]
+mod documents;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod mistakes;
+#[cfg(test)]
+mod program;
+#[cfg(test)]
+mod remove;
+#[cfg(test)]
+mod two_processes;

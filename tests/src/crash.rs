@@ -1,0 +1,118 @@
+//! The process is killed in the middle of `add`: nothing half-done shows, and the same command finishes the work.
+
+use crate::{
+    documents::{self, FERRY_QUESTION, GLAZE_QUESTION, HONEY_QUESTION},
+    program::{Bench, prefilled, said},
+};
+use serde_json::Value;
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::process::ExitStatusExt,
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+const SIGKILL: i32 = 9;
+
+/// `add` in the background, its progress readable line by line.
+fn start_adding(bench: &Bench) -> (Child, impl Iterator<Item = Value>) {
+    let mut child = bench
+        .command()
+        .args(["--json", "add", "notes", "files"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    (child, lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()))
+}
+
+/// Kills `add` as soon as a progress line satisfies `when`.
+fn kill_when(bench: &Bench, mut when: impl FnMut(&Value) -> bool) -> ExitStatus {
+    let (mut child, mut lines) = start_adding(bench);
+    let reached = lines.any(|line| line["event"] == "progress" && when(&line));
+    child.kill().unwrap();
+    let status = child.wait().unwrap();
+    assert!(reached, "add ended before the kill: {status}");
+    status
+}
+
+/// The three small documents and a longer one, so that prefill takes a while.
+fn write_documents(bench: &Bench) {
+    documents::write_all(bench);
+    let entries =
+        (1..=50).map(|n| format!("Entry {n}: {} crates of apples were weighed at the mill.\n", n * 7 % 90));
+    bench.write("ledger.txt", &format!("Mill ledger\n\n{}", entries.collect::<String>()));
+}
+
+fn answers(bench: &Bench) -> Vec<Value> {
+    let ask = |question| {
+        let answer = bench.ask("notes", question);
+        assert_eq!(prefilled(&answer), 0, "{answer:#}");
+        said(&answer)
+    };
+    [FERRY_QUESTION, HONEY_QUESTION, GLAZE_QUESTION].map(ask).into()
+}
+
+#[test]
+fn killed_at_every_stage_then_repeated_gives_the_corpus_of_an_undisturbed_run() {
+    let (Some(bench), Some(undisturbed)) = (Bench::new(), Bench::new()) else { return };
+    write_documents(&bench);
+    write_documents(&undisturbed);
+    let whole = undisturbed.add("notes");
+
+    for stage in ["hash", "store", "extract", "prefill"] {
+        let status = kill_when(&bench, |progress| progress["stage"] == stage);
+        assert_eq!(status.signal(), Some(SIGKILL), "{stage}");
+        assert_eq!(bench.json(["show", "notes"])["version"], 0, "killed in {stage}, yet there is a version");
+        bench.run(["ask", "notes", HONEY_QUESTION]).fails(1, &["notes", "ibid add"]);
+    }
+    let status = kill_when(&bench, |_| !bench.segments().is_empty());
+    assert_eq!(status.signal(), Some(SIGKILL));
+
+    let resumed = bench.add("notes");
+    let tokens = |report: &Value| report["tokens_prefilled"].as_u64().unwrap();
+    assert!(tokens(&resumed) < tokens(&whole), "the finished segment was computed again: {resumed:#}");
+    assert_eq!(resumed["corpus_version"], whole["corpus_version"]);
+    assert_eq!(answers(&bench), answers(&undisturbed));
+    for (one, other) in bench.segments().iter().zip(undisturbed.segments()) {
+        assert_eq!(one.file_name(), other.file_name());
+        assert!(fs::read(one).unwrap() == fs::read(&other).unwrap(), "{} differs", one.display());
+    }
+    assert_eq!(bench.segments().len(), undisturbed.segments().len());
+    assert_eq!(bench.run(["verify"]).code, Some(0));
+}
+
+#[test]
+fn killed_while_a_new_version_is_published_the_old_or_the_new_one_is_there_whole() {
+    let Some(bench) = Bench::new() else { return };
+    documents::write_all(&bench);
+    bench.add("notes");
+    bench.write("bees.txt", &documents::BEES.replace("eighteen", "twenty-two"));
+    kill_when(&bench, |progress| progress["stage"] == "publish");
+
+    let version = bench.json(["show", "notes"])["version"].clone();
+    let said_now = bench.ask("notes", HONEY_QUESTION)["text"].to_string();
+    let expected = if version == 1 { "eighteen" } else { "twenty-two" };
+    assert!(said_now.contains(expected), "version {version} says {said_now}");
+
+    bench.add("notes");
+    let answer = bench.ask("notes", HONEY_QUESTION);
+    assert!(answer["text"].as_str().unwrap().contains("twenty-two"), "{answer:#}");
+    assert_eq!((prefilled(&answer), &answer["corpus_version"]), (0, &Value::from(2)));
+}
+
+#[test]
+fn ctrl_c_stops_at_a_safe_point_and_says_how_to_go_on() {
+    let Some(bench) = Bench::new() else { return };
+    write_documents(&bench);
+    let (mut child, mut lines) = start_adding(&bench);
+    assert!(lines.any(|line| line["stage"] == "prefill"));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let problem = lines.find(|line| line["code"] == "cancelled").expect("a problem that says it was stopped");
+    assert!(problem["detail"].as_str().unwrap().contains("repeat the command"), "{problem}");
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+
+    bench.add("notes");
+    assert_eq!(answers(&bench).len(), 3);
+}

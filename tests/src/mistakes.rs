@@ -1,0 +1,182 @@
+//! What a new user gets wrong: each mistake ends with exit code 1 or 2 and says what, where and what to do.
+
+use crate::{
+    documents::{self, BEES, HONEY_QUESTION},
+    program::{Bench, Run},
+};
+use std::fs;
+
+/// A corpus of one short document.
+fn one_document() -> Option<Bench> {
+    let bench = Bench::new()?;
+    bench.write("bees.txt", BEES);
+    bench.add("notes");
+    Some(bench)
+}
+
+#[test]
+fn no_model_was_fetched() {
+    let bench = Bench::without_model();
+    bench.write("bees.txt", BEES);
+    bench.run(["add", "notes", "files"]).fails(1, &["no model was fetched yet", "ibid model fetch"]);
+}
+
+#[test]
+fn a_model_that_does_not_exist() {
+    let bench = Bench::without_model();
+    bench.write("bees.txt", BEES);
+    bench
+        .run(["add", "notes", "files", "--model", "nowhere.gguf"])
+        .fails(1, &["nowhere.gguf", "neither a path nor one of the fetched"]);
+}
+
+#[test]
+fn a_wrong_path_leaves_no_corpus_behind() {
+    let bench = Bench::without_model();
+    bench.run(["add", "notes", "reprots"]).fails(1, &["reprots", "does not exist", "check the path"]);
+    assert_eq!(bench.json(["list"])["data"], serde_json::json!([]));
+}
+
+#[test]
+fn an_empty_folder() {
+    let Some(bench) = Bench::new() else { return };
+    bench.run(["add", "notes", "files"]).fails(1, &["found no files in", "files"]);
+}
+
+#[test]
+fn an_empty_question() {
+    let Some(bench) = one_document() else { return };
+    for question in ["", " \n", "?!"] {
+        bench.run(["ask", "notes", question]).fails(1, &["the question is empty"]);
+    }
+}
+
+#[test]
+fn a_question_longer_than_fits() {
+    let Some(bench) = one_document() else { return };
+    let question = HONEY_QUESTION.repeat(100);
+    bench.run(["ask", "notes", &question]).fails(1, &["tokens, at most 1024 fit", "shorten it"]);
+}
+
+#[test]
+fn an_unknown_corpus_document_or_answer() {
+    let Some(bench) = one_document() else { return };
+    for arguments in [
+        &["ask", "nots", HONEY_QUESTION][..],
+        &["show", "nots"],
+        &["remove", "nots"],
+        &["show", "notes", "nots"],
+        &["remove", "notes", "nots"],
+        &["replay", "nots"],
+    ] {
+        bench.run(arguments).fails(1, &["nots"]);
+    }
+    let run = bench.run(["--json", "show", "nots"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let problem: serde_json::Value = serde_json::from_str(&run.err).unwrap();
+    assert_eq!((&problem["status"], &problem["code"]), (&404.into(), &"not_found".into()), "{problem}");
+}
+
+#[test]
+fn a_data_folder_of_something_else_stays_as_it_is() {
+    let bench = Bench::without_model();
+    fs::create_dir(bench.data()).unwrap();
+    fs::write(bench.data().join("thesis.tex"), "x").unwrap();
+    let data = bench.data();
+    let words = [data.to_str().unwrap(), "not a data folder of ibid", "thesis.tex", "--data"];
+    bench.run(["list"]).fails(1, &words);
+    assert_eq!(bench.data_files(), [bench.data().join("thesis.tex")]);
+}
+
+#[test]
+fn a_data_folder_of_a_newer_program() {
+    let bench = Bench::without_model();
+    bench.json(["list"]);
+    let marker = bench.data().join("ibid.json");
+    fs::write(&marker, r#"{"format":"ibid-data","version":99}"#).unwrap();
+    bench.run(["list"]).fails(1, &["format version 99", "update ibid"]);
+    assert_eq!(fs::read_to_string(marker).unwrap(), r#"{"format":"ibid-data","version":99}"#);
+}
+
+#[test]
+fn a_damaged_catalog() {
+    let bench = Bench::without_model();
+    bench.json(["list"]);
+    fs::write(bench.data().join("catalog.sqlite"), "this is no database".repeat(100)).unwrap();
+    bench.run(["list"]).fails(1, &["catalog.sqlite"]);
+}
+
+#[test]
+fn a_corrupt_model_file_is_named_and_nothing_is_read_with_it() {
+    let Some(bench) = Bench::new() else { return };
+    bench.write("bees.txt", BEES);
+    let whole = fs::read(bench.model()).unwrap();
+    let mut wrong_kind = whole[..4096].to_vec();
+    wrong_kind[4] = 0xee;
+    for (name, bytes) in [
+        ("empty.gguf", &[][..]),
+        ("text.gguf", b"this is no model"),
+        ("cut-in-header.gguf", &whole[..4096]),
+        ("cut-in-half.gguf", &whole[..whole.len() / 2]),
+        ("wrong-version.gguf", &wrong_kind),
+    ] {
+        let path = bench.path(name);
+        fs::write(&path, bytes).unwrap();
+        let run = Run::of(
+            bench
+                .bare_command()
+                .arg("--data")
+                .arg(bench.data())
+                .arg("--model")
+                .arg(&path)
+                .args(["add", "notes", "files"]),
+        );
+        run.fails(1, &[name]);
+    }
+    assert_eq!(bench.segments(), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn a_corpus_read_with_another_model() {
+    let Some(bench) = one_document() else { return };
+    let mut other = fs::read(bench.model()).unwrap();
+    *other.last_mut().unwrap() ^= 1;
+    let path = bench.path("other.gguf");
+    fs::write(&path, other).unwrap();
+    for arguments in [&["ask", "notes", HONEY_QUESTION][..], &["add", "notes", "files"]] {
+        let mut command = bench.bare_command();
+        command.arg("--data").arg(bench.data()).arg("--model").arg(&path).args(arguments);
+        Run::of(&mut command).fails(1, &["notes", "other.gguf", "model"]);
+    }
+    assert_eq!(bench.ask("notes", HONEY_QUESTION)["grounding"], "supported");
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_two() {
+    let bench = Bench::without_model();
+    for arguments in [&[][..], &["aks"], &["ask", "notes"], &["add", "notes"], &["list", "--jsno"]] {
+        let run = bench.run(arguments);
+        assert_eq!((run.code, run.out.as_str()), (Some(2), ""), "{arguments:?}: {run:?}");
+        assert!(run.err.contains("Usage"), "{arguments:?}: {run:?}");
+    }
+    assert!(!bench.data().exists());
+}
+
+#[test]
+fn a_wrong_setting_is_named_with_its_file() {
+    let bench = Bench::without_model();
+    bench.json(["list"]);
+    fs::write(bench.data().join("config.toml"), "kv_cach_mib = 1\n").unwrap();
+    bench.run(["list"]).fails(1, &["config.toml", "kv_cach_mib"]);
+}
+
+#[test]
+fn asking_an_empty_corpus() {
+    let Some(bench) = Bench::new() else { return };
+    bench.write("empty.txt", "");
+    bench.add("notes");
+    bench.run(["ask", "notes", HONEY_QUESTION]).fails(1, &["notes", "ibid add"]);
+    documents::write_all(&bench);
+    bench.add("notes");
+    assert_eq!(bench.ask("notes", HONEY_QUESTION)["grounding"], "supported");
+}
