@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::KvBlock;
 
@@ -88,22 +90,21 @@ fn attention_weighs_values_by_softmax_of_scores_and_reports_it_as_mass() {
     assert_eq!(mass.iter().filter(|&&m| m != 0.0).count(), 2);
 }
 
-#[test]
-fn a_query_sees_its_own_chunk_up_to_itself() {
-    let page = kv::PageBuf::new(kv::PageShape { n_kv_heads: 1, head_dim: 2 }, kv::Dtype::F32);
-    let block = KvBlock { page: &page, visible: 3..40, first_pos: 100 };
-    for chunk in [None, Some(16), Some(1), Some(64)] {
-        for q_pos in [0, 99, 100, 111, 112, 127, 128, 136, 137, 5_000_000_000] {
-            let slow: Vec<usize> = (0..64)
-                .filter(|slot| block.visible.contains(slot))
-                .filter(|slot| {
-                    let pos = 100 + (*slot as u64 - 3);
-                    pos <= q_pos && chunk.is_none_or(|chunk| pos / chunk == q_pos / chunk)
-                })
-                .collect();
-            let seen: Vec<usize> = block.seen_by(q_pos, chunk).collect();
-            assert_eq!(seen, slow, "chunk {chunk:?}, query at {q_pos}");
-        }
+proptest! {
+    #[test]
+    fn a_query_sees_its_own_chunk_up_to_itself(
+        start in 0usize..=64, len in 0usize..=64, first_pos in 0u64..300, q_pos in 0u64..500,
+        chunk in prop::option::of(1u64..100), far in any::<bool>(),
+    ) {
+        let page = kv::PageBuf::new(kv::PageShape { n_kv_heads: 1, head_dim: 2 }, kv::Dtype::F32);
+        let shift = if far { chunk.unwrap_or(1) * 5_000_000_000 } else { 0 };
+        let (first_pos, q_pos) = (first_pos + shift, q_pos + shift);
+        let block = KvBlock { page: &page, visible: start..(start + len).min(64), first_pos };
+        let slow: Vec<usize> = block.visible.clone().filter(|slot| {
+            let pos = first_pos + (slot - start) as u64;
+            pos <= q_pos && chunk.is_none_or(|chunk| pos / chunk == q_pos / chunk)
+        }).collect();
+        prop_assert_eq!(block.seen_by(q_pos, chunk).collect::<Vec<_>>(), slow);
     }
 }
 

@@ -1,0 +1,224 @@
+//! Attention of the fast path: f32 over dequantised KV pages, one page at a time, merged in the order of the pages.
+//!
+//! Per page and query head: `s = scale · (q · k)`, `m = max s`, `p = exp(s − m)`, `l = Σ p`, `o = Σ p · v`, each sum in a
+//! fixed order. Pages merge into the running `(m, l, o)` in canonical order, whether one task walked all pages or
+//! many tasks took a page each. So a row's bits depend on its query, its position and the pages alone.
+
+mod page;
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use self::page::{MergePage, PageScratch, ReducePage};
+use crate::simd::{Isa, LANES, Scatter};
+use crate::{AttendGroup, AttendSpec, PAGE_LEN, Rows};
+
+/// Query rows that share one dequantised page.
+const TILE_ROWS: usize = 32;
+/// With fewer query rows than this, pages are shared out to threads instead of rows.
+const SPLIT_ROWS: usize = 8;
+/// Pages per task when pages are shared out.
+const TASK_PAGES: usize = 4;
+
+/// Some rows of a group and the query heads of one KV head.
+#[derive(Clone)]
+struct Task {
+    group: usize,
+    kv_head: usize,
+    rows: Range<usize>,
+}
+
+/// What a set of query vectors has of one page, or of all pages merged so far.
+#[derive(Clone)]
+struct Partial {
+    /// Largest score, −∞ where nothing is seen, `[n_queries]`.
+    max: Vec<f32>,
+    /// Sum of weights relative to `max`, `[n_queries]`.
+    sum: Vec<f32>,
+    /// Weighted values `[n_queries, padded_dim]`.
+    out: Vec<f32>,
+    /// Weights relative to `max`, `[n_queries, PAGE_LEN]`.
+    weights: Vec<f32>,
+}
+
+impl Partial {
+    fn new(n_queries: usize, padded_dim: usize) -> Self {
+        Self {
+            max: vec![f32::NEG_INFINITY; n_queries],
+            sum: vec![0.0; n_queries],
+            out: vec![0.0; n_queries * padded_dim],
+            weights: vec![0.0; n_queries * PAGE_LEN],
+        }
+    }
+}
+
+/// Weights kept of one page, to be turned into mass when the final maximum is known.
+struct PageWeights {
+    page: usize,
+    max: Vec<f32>,
+    weights: Vec<f32>,
+}
+
+struct Attend<'a> {
+    isa: Isa,
+    spec: &'a AttendSpec<'a>,
+    q: &'a Rows,
+    groups: &'a [AttendGroup<'a>],
+    out: Scatter<'a>,
+    padded_dim: usize,
+}
+
+pub(super) fn attend(
+    isa: Isa,
+    spec: &AttendSpec<'_>,
+    q: &Rows,
+    groups: &mut [AttendGroup<'_>],
+    out: &mut Rows,
+) {
+    spec.check(q, groups);
+    out.resize(q.n_rows(), q.width());
+    out.as_mut_slice().fill(0.0);
+    let masses = {
+        let (groups, out) = (&*groups, Scatter::new(out));
+        let attend = Attend { isa, spec, q, groups, out, padded_dim: spec.head_dim.next_multiple_of(LANES) };
+        let tasks = attend.tasks();
+        let run = |task: &Task| (task.group, attend.run(task));
+        // Tasks come back in order, so mass is added in one order too.
+        tasks.par_iter().map(run).collect::<Vec<_>>()
+    };
+    for (group, task_mass) in masses {
+        let Some(mass) = groups[group].mass.as_deref_mut() else { continue };
+        for (mass, add) in mass.iter_mut().zip(&task_mass) {
+            *mass += add;
+        }
+    }
+}
+
+impl Attend<'_> {
+    fn tasks(&self) -> Vec<Task> {
+        let mut tasks = Vec::new();
+        for (group, of) in self.groups.iter().enumerate() {
+            for first in of.rows.clone().step_by(TILE_ROWS) {
+                let rows = first..(first + TILE_ROWS).min(of.rows.end);
+                let task = |kv_head| Task { group, kv_head, rows: rows.clone() };
+                tasks.extend((0..self.spec.n_kv_heads).map(task));
+            }
+        }
+        tasks
+    }
+
+    /// Attends the task's queries to all pages, writes their output, and gives their mass per slot (empty if unwanted).
+    fn run(&self, task: &Task) -> Vec<f32> {
+        let group = &self.groups[task.group];
+        let n_queries = task.rows.len() * self.spec.heads_per_kv();
+        let queries = self.queries(task);
+        let wants_mass = group.mass.is_some() && task.rows.clone().any(|row| group.mass_rows.contains(&row));
+        let mut total = Partial::new(n_queries, self.padded_dim);
+        let mut kept = Vec::new();
+        let mut merge = |page: usize, partial: &Partial| {
+            self.isa.run(MergePage { total: &mut total, partial, padded_dim: self.padded_dim });
+            if wants_mass {
+                kept.push(PageWeights { page, max: partial.max.clone(), weights: partial.weights.clone() });
+            }
+        };
+        let n_pages = group.blocks.len();
+        if task.rows.len() < SPLIT_ROWS && n_pages >= 2 * TASK_PAGES {
+            let starts: Vec<usize> = (0..n_pages).step_by(TASK_PAGES).collect();
+            let reduce = |&start: &usize| {
+                let mut scratch = PageScratch::new(self.spec.head_dim, self.padded_dim);
+                let pages = start..(start + TASK_PAGES).min(n_pages);
+                let reduce = |page| Some((page, self.reduce(task, page, &queries, &mut scratch)?));
+                pages.filter_map(reduce).collect::<Vec<_>>()
+            };
+            let partials: Vec<Vec<(usize, Partial)>> = starts.par_iter().map(reduce).collect();
+            partials.iter().flatten().for_each(|(page, partial)| merge(*page, partial));
+        } else {
+            let mut scratch = PageScratch::new(self.spec.head_dim, self.padded_dim);
+            for page in 0..n_pages {
+                if let Some(partial) = self.reduce(task, page, &queries, &mut scratch) {
+                    merge(page, &partial);
+                }
+            }
+        }
+        self.write(task, &total);
+        if wants_mass { self.mass(task, &total, &kept) } else { Vec::new() }
+    }
+
+    /// The task's query vectors, each `[head_dim]`, row by row and head by head.
+    fn queries(&self, task: &Task) -> Vec<&[f32]> {
+        let (head_dim, n) = (self.spec.head_dim, self.spec.heads_per_kv());
+        let heads = task.kv_head * n..(task.kv_head + 1) * n;
+        let of_row =
+            |row| heads.clone().map(move |head| &self.q.row(row)[head * head_dim..(head + 1) * head_dim]);
+        task.rows.clone().flat_map(of_row).collect()
+    }
+
+    /// The page's share, or `None` when no row of the task sees any of it.
+    fn reduce(
+        &self,
+        task: &Task,
+        page: usize,
+        queries: &[&[f32]],
+        scratch: &mut PageScratch,
+    ) -> Option<Partial> {
+        let block = &self.groups[task.group].blocks[page];
+        let of_row = |row: usize| block.seen_by(self.spec.q_pos[row], self.spec.chunk);
+        let seen: Vec<Range<usize>> = task.rows.clone().map(of_row).collect();
+        if seen.iter().all(|seen| seen.is_empty()) {
+            return None;
+        }
+        let mut partial = Partial::new(queries.len(), self.padded_dim);
+        let (spec, kv_head) = (self.spec, task.kv_head);
+        let partial_mut = &mut partial;
+        self.isa.run(ReducePage {
+            spec,
+            block,
+            kv_head,
+            queries,
+            seen: &seen,
+            scratch,
+            partial: partial_mut,
+        });
+        Some(partial)
+    }
+
+    fn write(&self, task: &Task, total: &Partial) {
+        let (head_dim, n) = (self.spec.head_dim, self.spec.heads_per_kv());
+        for (i, row) in task.rows.clone().enumerate() {
+            for h in 0..n {
+                let at = i * n + h;
+                if total.sum[at] == 0.0 {
+                    continue;
+                }
+                let out = self.out.segment(row, (task.kv_head * n + h) * head_dim, head_dim);
+                let inverse = 1.0 / total.sum[at];
+                for (out, o) in out.iter_mut().zip(&total.out[at * self.padded_dim..]) {
+                    *out = o * inverse;
+                }
+            }
+        }
+    }
+
+    fn mass(&self, task: &Task, total: &Partial, kept: &[PageWeights]) -> Vec<f32> {
+        let group = &self.groups[task.group];
+        let n = self.spec.heads_per_kv();
+        let mean = 1.0 / (group.mass_rows.len() * self.spec.n_heads) as f32;
+        let mut mass = vec![0.0; group.blocks.len() * PAGE_LEN];
+        for page in kept {
+            let mass = &mut mass[page.page * PAGE_LEN..][..PAGE_LEN];
+            for (i, row) in task.rows.clone().enumerate() {
+                for at in i * n..(i + 1) * n {
+                    if !group.mass_rows.contains(&row) || page.max[at] == f32::NEG_INFINITY {
+                        continue;
+                    }
+                    let factor = (page.max[at] - total.max[at]).exp() / total.sum[at] * mean;
+                    for (mass, weight) in mass.iter_mut().zip(&page.weights[at * PAGE_LEN..]) {
+                        *mass += weight * factor;
+                    }
+                }
+            }
+        }
+        mass
+    }
+}

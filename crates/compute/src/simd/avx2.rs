@@ -1,0 +1,203 @@
+//! The lanes in AVX2 with FMA and F16C: two registers per vector. With `VNNI` the dot product is AVX-VNNI's.
+
+use std::arch::x86_64::*;
+
+use super::{Kernel, LANES, Lanes, avxvnni};
+
+/// Proof of AVX2, FMA and F16C, and with `VNNI` of AVX-VNNI.
+#[derive(Clone, Copy)]
+pub(crate) struct Ymm<const VNNI: bool>(());
+
+impl<const VNNI: bool> Ymm<VNNI> {
+    pub(super) fn detect() -> Option<Self> {
+        let has = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c")
+            && (!VNNI || is_x86_feature_detected!("avxvnni"));
+        has.then_some(Self(()))
+    }
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+fn enabled<K: Kernel, const VNNI: bool>(lanes: Ymm<VNNI>, kernel: K) -> K::Out {
+    kernel.run(lanes)
+}
+
+/// Exact: codes below 16 keep every 16-bit pair sum within 2 · 15 · 127, far from saturation.
+#[inline(always)]
+fn dot_nibbles(codes: __m256i, acts: __m256i) -> __m256i {
+    // SAFETY: only called with a `Ymm` in hand.
+    unsafe { _mm256_madd_epi16(_mm256_maddubs_epi16(codes, acts), _mm256_set1_epi16(1)) }
+}
+
+/// Codes of 8 bits are split into nibbles, `16 · high + low`, because pairs of full bytes could saturate.
+#[inline(always)]
+fn dot_avx2<const NIBBLE: bool>(sums: __m256i, codes: __m256i, acts: __m256i) -> __m256i {
+    // SAFETY: only called with a `Ymm` in hand.
+    unsafe {
+        if NIBBLE {
+            return _mm256_add_epi32(sums, dot_nibbles(codes, acts));
+        }
+        let mask = _mm256_set1_epi8(15);
+        let low = dot_nibbles(_mm256_and_si256(codes, mask), acts);
+        let high = dot_nibbles(_mm256_and_si256(_mm256_srli_epi16::<4>(codes), mask), acts);
+        _mm256_add_epi32(sums, _mm256_add_epi32(low, _mm256_slli_epi32::<4>(high)))
+    }
+}
+
+impl<const VNNI: bool> Lanes for Ymm<VNNI> {
+    type F = [__m256; 2];
+    type I = [__m256i; 2];
+    type B = [__m256i; 2];
+    const WIDE: bool = false;
+
+    fn run<K: Kernel>(self, kernel: K) -> K::Out {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { if VNNI { avxvnni::enabled(self, kernel) } else { enabled(self, kernel) } }
+    }
+    #[inline(always)]
+    fn splat(self, x: f32) -> Self::F {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { [_mm256_set1_ps(x); 2] }
+    }
+    #[inline(always)]
+    fn load(self, from: &[f32; LANES]) -> Self::F {
+        // SAFETY: a value of this type is proof of the instructions, and the reference is as long as the access.
+        unsafe { [_mm256_loadu_ps(from.as_ptr()), _mm256_loadu_ps(from.as_ptr().add(8))] }
+    }
+    #[inline(always)]
+    fn store(self, x: Self::F, to: &mut [f32; LANES]) {
+        // SAFETY: a value of this type is proof of the instructions, and the reference is as long as the access.
+        unsafe {
+            _mm256_storeu_ps(to.as_mut_ptr(), x[0]);
+            _mm256_storeu_ps(to.as_mut_ptr().add(8), x[1]);
+        }
+    }
+    #[inline(always)]
+    fn load_f16(self, from: &[u16; LANES]) -> Self::F {
+        // SAFETY: a value of this type is proof of the instructions, and the reference is as long as the access.
+        unsafe {
+            let at = from.as_ptr().cast::<__m128i>();
+            [_mm256_cvtph_ps(_mm_loadu_si128(at)), _mm256_cvtph_ps(_mm_loadu_si128(at.add(1)))]
+        }
+    }
+    #[inline(always)]
+    fn load_i8(self, from: &[i8; LANES]) -> Self::F {
+        // SAFETY: a value of this type is proof of the instructions, and the reference is as long as the access.
+        unsafe {
+            let bytes = _mm_loadu_si128(from.as_ptr().cast());
+            let (low, high) = (_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128::<8>(bytes)));
+            [_mm256_cvtepi32_ps(low), _mm256_cvtepi32_ps(high)]
+        }
+    }
+    #[inline(always)]
+    fn store_i8(self, x: Self::F, to: &mut [i8; LANES]) {
+        // SAFETY: a value of this type is proof of the instructions, and the reference is as long as the access.
+        unsafe {
+            let words = _mm256_packs_epi32(_mm256_cvtps_epi32(x[0]), _mm256_cvtps_epi32(x[1]));
+            let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(words);
+            let (low, high) = (_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+            _mm_storeu_si128(to.as_mut_ptr().cast(), _mm_packs_epi16(low, high));
+        }
+    }
+    #[inline(always)]
+    fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { [_mm256_div_ps(a[0], b[0]), _mm256_div_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn min(self, a: Self::F, b: Self::F) -> Self::F {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { [_mm256_min_ps(a[0], b[0]), _mm256_min_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+    }
+    #[inline(always)]
+    fn fnma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { [_mm256_fnmadd_ps(a[0], b[0], c[0]), _mm256_fnmadd_ps(a[1], b[1], c[1])] }
+    }
+    #[inline(always)]
+    fn pow2(self, magic: Self::F) -> Self::F {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe {
+            let one = _mm256_set1_epi32(0x3f80_0000);
+            let low = _mm256_slli_epi32::<23>(_mm256_castps_si256(magic[0]));
+            let high = _mm256_slli_epi32::<23>(_mm256_castps_si256(magic[1]));
+            let (low, high) = (_mm256_add_epi32(low, one), _mm256_add_epi32(high, one));
+            [_mm256_castsi256_ps(low), _mm256_castsi256_ps(high)]
+        }
+    }
+    #[inline(always)]
+    fn zero_i32(self) -> Self::I {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { [_mm256_setzero_si256(); 2] }
+    }
+    #[inline(always)]
+    fn to_f32(self, x: Self::I) -> Self::F {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { [_mm256_cvtepi32_ps(x[0]), _mm256_cvtepi32_ps(x[1])] }
+    }
+    #[inline(always)]
+    fn load_bytes(self, from: &[u8; 64]) -> Self::B {
+        // SAFETY: a value of this type is proof of the instructions, and the reference is as long as the access.
+        unsafe {
+            let at = from.as_ptr().cast::<__m256i>();
+            [_mm256_loadu_si256(at), _mm256_loadu_si256(at.add(1))]
+        }
+    }
+    #[inline(always)]
+    fn store_bytes(self, x: Self::B, to: &mut [u8; 64]) {
+        // SAFETY: a value of this type is proof of the instructions, and the reference is as long as the access.
+        unsafe {
+            let at = to.as_mut_ptr().cast::<__m256i>();
+            _mm256_storeu_si256(at, x[0]);
+            _mm256_storeu_si256(at.add(1), x[1]);
+        }
+    }
+    #[inline(always)]
+    fn load_nibbles(self, from: &[u8; 64]) -> (Self::B, Self::B) {
+        // SAFETY: a value of this type is proof of the instructions, and the reference is as long as the access.
+        unsafe {
+            let ([a, b], mask) = (self.load_bytes(from), _mm256_set1_epi8(15));
+            let low = [_mm256_and_si256(a, mask), _mm256_and_si256(b, mask)];
+            let (a, b) = (_mm256_srli_epi16::<4>(a), _mm256_srli_epi16::<4>(b));
+            (low, [_mm256_and_si256(a, mask), _mm256_and_si256(b, mask)])
+        }
+    }
+    #[inline(always)]
+    fn dot<const NIBBLE: bool>(self, sums: Self::I, codes: Self::B, acts: i32) -> Self::I {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe {
+            let acts = _mm256_set1_epi32(acts);
+            if VNNI {
+                [avxvnni::dot(sums[0], codes[0], acts), avxvnni::dot(sums[1], codes[1], acts)]
+            } else {
+                [dot_avx2::<NIBBLE>(sums[0], codes[0], acts), dot_avx2::<NIBBLE>(sums[1], codes[1], acts)]
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The only intrinsics of the crate: sixteen lanes of f32, exact int8 dot products, and the choice of instruction set.
+//!
+//! A [`Kernel`] is written once over [`Lanes`] and compiled for every instruction set. All of its f32 operations are
+//! IEEE operations in a written order, all integer sums are exact, so every instruction set gives the same bits.
+//! Kernels and all they call are `#[inline(always)]`: only then do they end up inside the function that enables
+//! the instruction set.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512vnni;
+#[cfg(target_arch = "x86_64")]
+mod avxvnni;
+mod dispatch;
+mod peak;
+mod scalar;
+mod scatter;
+
+pub use dispatch::Isa;
+pub(crate) use scatter::Scatter;
+
+/// Lanes of a vector.
+pub(crate) const LANES: usize = 16;
+
+/// Code that runs on the lanes of one instruction set.
+pub(crate) trait Kernel {
+    /// What the kernel gives back.
+    type Out;
+    /// Must be `#[inline(always)]`.
+    fn run<L: Lanes>(self, lanes: L) -> Self::Out;
+}
+
+/// Sixteen lanes of one instruction set. A value is proof that the CPU has the instructions.
+pub(crate) trait Lanes: Copy {
+    /// 16 f32.
+    type F: Copy;
+    /// 16 i32.
+    type I: Copy;
+    /// 64 bytes: four consecutive k of 16 matrix rows.
+    type B: Copy;
+
+    /// Whether there are registers for large accumulator blocks (32 of 512 bits).
+    const WIDE: bool;
+
+    fn run<K: Kernel>(self, kernel: K) -> K::Out;
+
+    fn splat(self, x: f32) -> Self::F;
+    fn load(self, from: &[f32; LANES]) -> Self::F;
+    fn store(self, x: Self::F, to: &mut [f32; LANES]);
+    /// f16 bits to f32, exact.
+    fn load_f16(self, from: &[u16; LANES]) -> Self::F;
+    /// i8 to f32, exact.
+    fn load_i8(self, from: &[i8; LANES]) -> Self::F;
+    /// Rounds to the nearest integer, ties to even; |x| ≤ 127.
+    fn store_i8(self, x: Self::F, to: &mut [i8; LANES]);
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    /// Neither operand is NaN.
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    /// Neither operand is NaN.
+    fn min(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a · b + c`, rounded once.
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// `c − a · b`, rounded once.
+    fn fnma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// `2ⁿ` where `n` are the low bits of the float `n + 1.5 · 2²³`, −126 ≤ n ≤ 127.
+    fn pow2(self, magic: Self::F) -> Self::F;
+
+    fn zero_i32(self) -> Self::I;
+    fn to_f32(self, x: Self::I) -> Self::F;
+    fn load_bytes(self, from: &[u8; 64]) -> Self::B;
+    fn store_bytes(self, x: Self::B, to: &mut [u8; 64]);
+    /// Low nibbles and high nibbles.
+    fn load_nibbles(self, from: &[u8; 64]) -> (Self::B, Self::B);
+    /// Adds to each lane the exact dot product of its four u8 codes with the four i8 codes packed in `acts` (none of
+    /// them −128). `NIBBLE` promises codes below 16.
+    fn dot<const NIBBLE: bool>(self, sums: Self::I, codes: Self::B, acts: i32) -> Self::I;
+
+    /// Sum of the lanes by halves: lane i + lane i + 8, then i + 4, i + 2, i + 1.
+    #[inline(always)]
+    fn sum(self, x: Self::F) -> f32 {
+        let mut a = [0.0f32; LANES];
+        self.store(x, &mut a);
+        let mut half = LANES / 2;
+        while half > 0 {
+            for i in 0..half {
+                a[i] += a[i + half];
+            }
+            half /= 2;
+        }
+        a[0]
+    }
+
+    /// Largest lane.
+    #[inline(always)]
+    fn largest(self, x: Self::F) -> f32 {
+        let mut a = [0.0f32; LANES];
+        self.store(x, &mut a);
+        let mut half = LANES / 2;
+        while half > 0 {
+            for i in 0..half {
+                a[i] = if a[i] > a[i + half] { a[i] } else { a[i + half] };
+            }
+            half /= 2;
+        }
+        a[0]
+    }
+}

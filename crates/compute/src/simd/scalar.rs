@@ -1,0 +1,115 @@
+//! The lanes in plain Rust: the oracle of the other instruction sets, and what runs where there is none.
+
+use super::{Kernel, LANES, Lanes};
+
+/// No instruction set needed.
+#[derive(Clone, Copy)]
+pub(crate) struct Scalar;
+
+#[inline]
+fn each(f: impl Fn(usize) -> f32) -> [f32; LANES] {
+    std::array::from_fn(f)
+}
+
+impl Lanes for Scalar {
+    type F = [f32; LANES];
+    type I = [i32; LANES];
+    type B = [u8; 64];
+    const WIDE: bool = false;
+
+    fn run<K: Kernel>(self, kernel: K) -> K::Out {
+        kernel.run(self)
+    }
+    #[inline]
+    fn splat(self, x: f32) -> Self::F {
+        [x; LANES]
+    }
+    #[inline]
+    fn load(self, from: &[f32; LANES]) -> Self::F {
+        *from
+    }
+    #[inline]
+    fn store(self, x: Self::F, to: &mut [f32; LANES]) {
+        *to = x;
+    }
+    #[inline]
+    fn load_f16(self, from: &[u16; LANES]) -> Self::F {
+        each(|i| half::f16::from_bits(from[i]).to_f32())
+    }
+    #[inline]
+    fn load_i8(self, from: &[i8; LANES]) -> Self::F {
+        each(|i| f32::from(from[i]))
+    }
+    #[inline]
+    fn store_i8(self, x: Self::F, to: &mut [i8; LANES]) {
+        *to = std::array::from_fn(|i| x[i].round_ties_even() as i8);
+    }
+    #[inline]
+    fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        each(|i| a[i] + b[i])
+    }
+    #[inline]
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        each(|i| a[i] - b[i])
+    }
+    #[inline]
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        each(|i| a[i] * b[i])
+    }
+    #[inline]
+    fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        each(|i| a[i] / b[i])
+    }
+    #[inline]
+    fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        each(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+    #[inline]
+    fn min(self, a: Self::F, b: Self::F) -> Self::F {
+        each(|i| if a[i] < b[i] { a[i] } else { b[i] })
+    }
+    #[inline]
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        each(|i| a[i].mul_add(b[i], c[i]))
+    }
+    #[inline]
+    fn fnma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        each(|i| (-a[i]).mul_add(b[i], c[i]))
+    }
+    #[inline]
+    fn pow2(self, magic: Self::F) -> Self::F {
+        each(|i| f32::from_bits((magic[i].to_bits() << 23).wrapping_add(0x3f80_0000)))
+    }
+    #[inline]
+    fn zero_i32(self) -> Self::I {
+        [0; LANES]
+    }
+    #[inline]
+    fn to_f32(self, x: Self::I) -> Self::F {
+        each(|i| x[i] as f32)
+    }
+    #[inline]
+    fn load_bytes(self, from: &[u8; 64]) -> Self::B {
+        *from
+    }
+    #[inline]
+    fn store_bytes(self, x: Self::B, to: &mut [u8; 64]) {
+        *to = x;
+    }
+    #[inline]
+    fn load_nibbles(self, from: &[u8; 64]) -> (Self::B, Self::B) {
+        (from.map(|b| b & 15), from.map(|b| b >> 4))
+    }
+    // A call, lest the unrolled blocks of the product become enormous.
+    #[inline(never)]
+    fn dot<const NIBBLE: bool>(self, sums: Self::I, codes: Self::B, acts: i32) -> Self::I {
+        let acts = acts.to_le_bytes();
+        let mut sums = sums;
+        for (lane, sum) in sums.iter_mut().enumerate() {
+            for k in 0..4 {
+                *sum += i32::from(codes[4 * lane + k]) * i32::from(acts[k] as i8);
+            }
+        }
+        sums
+    }
+}
