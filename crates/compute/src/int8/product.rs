@@ -4,8 +4,9 @@
 //! integer dot product of codes, `sa` the activation scale and `sum` the sum of activation codes. Nothing else
 //! touches the value, so it depends neither on the other tokens nor on tiles, threads or instruction set.
 //!
-//! A block is T tokens by R tiles of 16 rows (6 × 2 with AVX-512: 24 accumulators). Per group and token a tile costs
-//! 8 dot products and 4 f32 operations, so at most 2/3 of the int8 peak is reachable.
+//! A block is T tokens by R tiles of 16 rows (4 × 2 with AVX-512: 16 sums in f32 and 16 in i32). Per group and token a
+//! tile costs 8 dot products and 4 f32 operations, so at most 2/3 of the int8 peak is reachable; one thread reaches
+//! about 1/3 at 512 tokens (`cargo bench -p compute`, 576-wide Q4_1).
 
 use rayon::prelude::*;
 
@@ -92,9 +93,9 @@ impl Product<'_> {
     fn tokens<L: Lanes, const R: usize, const FORM: u8>(&self, l: L, at: usize, tiles: &[Tile<'_>; R]) {
         let mut t = 0;
         if L::WIDE {
-            while t + 6 <= self.acts.n_rows {
-                self.block::<L, 6, R, FORM>(l, t, at, tiles);
-                t += 6;
+            while t + 4 <= self.acts.n_rows {
+                self.block::<L, 4, R, FORM>(l, t, at, tiles);
+                t += 4;
             }
         }
         while t + 2 <= self.acts.n_rows {
