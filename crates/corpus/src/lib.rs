@@ -5,7 +5,22 @@
 //! [`units`] and [`passages`] cut it into what can be quoted and what can be retrieved. Every offset refers to the
 //! canonical text. The bytes come from strangers: nothing here panics on them, and every limit has a name.
 
+// Bytes from strangers never panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::panic
+    )
+)]
+
 pub mod extract;
+pub mod passages;
+pub mod tokens;
+pub mod units;
 pub mod worker;
 
 pub use extract::{
@@ -15,7 +30,3 @@ pub use extract::{
 pub use passages::Passage;
 pub use tokens::TokenStream;
 pub use units::Unit;
-
-pub mod passages;
-pub mod tokens;
-pub mod units;

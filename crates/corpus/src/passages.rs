@@ -3,7 +3,7 @@
 use base::{ByteSpan, TokenSpan};
 
 use crate::tokens::TokenStream;
-use crate::units::{self, Unit};
+use crate::units::{self, Unit, slice};
 use crate::{BlockKind, Extracted, PageMark};
 
 /// Tokens of a passage at most.
@@ -33,17 +33,19 @@ pub fn passages(document: &Extracted, stream: &TokenStream, max_tokens: u64) -> 
     let mut found = Vec::new();
     let mut path: Vec<(u8, String)> = Vec::new();
     let mut open: Option<Open> = None;
+    let mut before: Option<&Unit> = None;
     for (index, unit) in units.iter().enumerate() {
         if let Some(run) = &open
-            && closes(run, &units, index, stream, max_tokens)
+            && closes(run, before, units.get(index..).unwrap_or_default(), stream, max_tokens)
         {
             found.push(run.close(found.len(), stream, &document.pages));
             open = None;
         }
         if let BlockKind::Heading(level) = unit.kind {
             path.retain(|(above, _)| *above < level);
-            path.push((level, heading_text(&text[unit.bytes.start as usize..unit.bytes.end as usize])));
+            path.push((level, heading_text(slice(text, unit.bytes))));
         }
+        before = Some(unit);
         let heading = matches!(unit.kind, BlockKind::Heading(_));
         match &mut open {
             Some(run) => {
@@ -82,9 +84,9 @@ impl Open {
     }
 }
 
-/// Whether the passage ends before unit `index`.
-fn closes(run: &Open, units: &[Unit], index: usize, stream: &TokenStream, max_tokens: u64) -> bool {
-    let unit = units[index];
+/// Whether the passage ends before the first of the units `ahead`; `before` is the unit before that.
+fn closes(run: &Open, before: Option<&Unit>, ahead: &[Unit], stream: &TokenStream, max_tokens: u64) -> bool {
+    let Some(unit) = ahead.first() else { return true };
     let with = |end: u64| stream.covering(ByteSpan::new(run.bytes.start, end)).len();
     if with(unit.bytes.end) > max_tokens {
         return true;
@@ -95,13 +97,13 @@ fn closes(run: &Open, units: &[Unit], index: usize, stream: &TokenStream, max_to
     if matches!(unit.kind, BlockKind::Heading(_)) {
         return true;
     }
-    let starts_block = index > 0 && units[index - 1].block != unit.block;
+    let starts_block = before.is_some_and(|before| before.block != unit.block);
     if !starts_block {
         return false;
     }
     // Only as far as the window reaches: a block may hold millions of units.
     let mut end = unit.bytes.end;
-    for next in units[index..].iter().take_while(|next| next.block == unit.block) {
+    for next in ahead.iter().take_while(|next| next.block == unit.block) {
         end = next.bytes.end;
         if stream.covering(ByteSpan::new(unit.bytes.start, end)).len() > max_tokens {
             return false;

@@ -107,7 +107,9 @@ fn label(title: &str) -> String {
 fn split_name(name: &str) -> (&str, String) {
     let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
     match file.rsplit_once('.') {
-        Some((stem, extension)) if !stem.is_empty() => (stem, extension.to_ascii_lowercase()),
+        Some((stem, extension)) if !stem.trim_matches('.').is_empty() => {
+            (stem, extension.to_ascii_lowercase())
+        }
         _ => (file, String::new()),
     }
 }

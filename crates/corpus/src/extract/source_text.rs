@@ -110,22 +110,99 @@ fn markdown(text: &str) -> Vec<Block> {
             Event::Start(Tag::CodeBlock(_) | Tag::MetadataBlock(_)) => BlockKind::Code,
             _ => continue,
         };
-        let bytes = ByteSpan::new(range.start as u64, range.end as u64);
-        // Nested structure: the inner block takes over where it starts.
+        let mut bytes = ByteSpan::new(range.start as u64, range.end as u64);
+        // Nested structure: the inner block takes over where it starts, and takes the marker before it along.
         if let Some(last) = found.last_mut()
             && last.bytes.end > bytes.start
         {
-            if last.bytes.start == bytes.start {
-                found.pop();
-            } else {
+            if has_words(text, last.bytes.start, bytes.start)
+                && !is_number_marker(text, last.bytes.start, bytes.start)
+            {
                 last.bytes.end = bytes.start;
+            } else {
+                bytes = ByteSpan::new(last.bytes.start, bytes.end.max(last.bytes.start));
+                found.pop();
             }
         }
         found.push(Block { kind, bytes });
     }
-    found
+    with_gaps(text, found)
+}
+
+/// Words outside every block (link definitions, the rest of an item after a block in it) become paragraphs. Markup
+/// without a letter or digit (rules, the line under a table's head) stays outside.
+fn with_gaps(text: &str, found: Vec<Block>) -> Vec<Block> {
+    let mut blocks = Vec::with_capacity(found.len());
+    let mut at = 0u64;
+    let end =
+        Block { kind: BlockKind::Paragraph, bytes: ByteSpan::new(text.len() as u64, text.len() as u64) };
+    for block in found.into_iter().chain([end]) {
+        if has_words(text, at, block.bytes.start) {
+            let bytes = ByteSpan::new(at, block.bytes.start);
+            blocks.push(Block { kind: BlockKind::Paragraph, bytes });
+        }
+        at = at.max(block.bytes.end);
+        if !block.bytes.is_empty() {
+            blocks.push(block);
+        }
+    }
+    blocks
+}
+
+/// `12. ` before an item's text.
+fn is_number_marker(text: &str, from: u64, to: u64) -> bool {
+    text.get(from as usize..to as usize)
+        .is_some_and(|gap| !gap.contains(|c: char| c == '\n' || c.is_alphabetic()))
+}
+
+fn has_words(text: &str, from: u64, to: u64) -> bool {
+    text.get(from as usize..to as usize).is_some_and(|gap| gap.contains(char::is_alphanumeric))
 }
 
 fn whole(text: &str) -> ByteSpan {
     ByteSpan::new(0, text.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str, format: Format) -> Vec<(BlockKind, &str)> {
+        let blocks = blocks(text, format, &Limits::default()).expect("blocks");
+        blocks.iter().map(|b| (b.kind, text[b.bytes.start as usize..b.bytes.end as usize].trim())).collect()
+    }
+
+    #[test]
+    fn markdown_blocks() {
+        use BlockKind::{Code, Heading, ListItem, Paragraph, TableRow};
+        let text = "# Head\n\nUnder\n===\n\nText\nmore.\n\n- a\n- b\n  - c\n\n1. loose\n\n2. items\n\n   tail\n\n\
+                    | x | y |\n|---|---|\n| 1 | 2 |\n\n```rust\nlet a;\n```\n\n---\n\n> quoted\n\n[x]: http://y\n";
+        assert_eq!(
+            of(text, Format::Markdown),
+            [
+                (Heading(1), "# Head"),
+                (Heading(1), "Under\n==="),
+                (Paragraph, "Text\nmore."),
+                (ListItem, "- a"),
+                (ListItem, "- b"),
+                (ListItem, "- c"),
+                (ListItem, "1. loose"),
+                (ListItem, "2. items"),
+                (ListItem, "tail"),
+                (TableRow, "| x | y |"),
+                (TableRow, "| 1 | 2 |"),
+                (Code, "```rust\nlet a;\n```"),
+                (Paragraph, "quoted"),
+                (Paragraph, "[x]: http://y"),
+            ]
+            .map(|(kind, text)| (kind, text))
+        );
+    }
+
+    #[test]
+    fn paragraphs_end_at_blank_lines_and_form_feeds() {
+        let text = "\n\none\ntwo\n \t\r\nthree\u{c}four";
+        let found: Vec<&str> = of(text, Format::Plain).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(found, ["one\ntwo", "three", "four"]);
+    }
 }

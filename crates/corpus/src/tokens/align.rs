@@ -46,7 +46,7 @@ pub fn align(
 }
 
 fn skip_absent(text: &[u8], mut at: usize, has_byte: &[bool; 256]) -> usize {
-    while text.get(at).is_some_and(|&byte| !has_byte[usize::from(byte)]) {
+    while text.get(at).is_some_and(|&byte| !has_byte.get(usize::from(byte)).is_some_and(|has| *has)) {
         at += 1;
     }
     at

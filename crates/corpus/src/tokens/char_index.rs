@@ -85,8 +85,9 @@ impl<'a> CharIndex<'a> {
 
     /// Walks on from the checkpoint before number `after` while `go_on` allows the next character.
     fn scan(&self, after: usize, go_on: impl Fn(&Counts, char) -> bool) -> Counts {
-        let mut here = self.checkpoints[after - 1];
-        for c in self.text[here.bytes..].chars() {
+        let last = after.checked_sub(1).and_then(|last| self.checkpoints.get(last));
+        let mut here = last.copied().unwrap_or_default();
+        for c in self.text.get(here.bytes..).unwrap_or_default().chars() {
             if !go_on(&here, c) {
                 break;
             }

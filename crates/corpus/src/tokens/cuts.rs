@@ -29,9 +29,10 @@ pub fn piece_len(text: &str, rule: Boundary, piece: usize, forced: usize) -> usi
     if text.len() <= piece {
         return text.len();
     }
-    let from = floor(text, piece);
-    let mut before = text[..from].chars().next_back();
-    for (index, c) in text[from..].char_indices() {
+    let from = text.floor_char_boundary(piece);
+    let (head, tail) = text.split_at(from);
+    let mut before = head.chars().next_back();
+    for (index, c) in tail.char_indices() {
         let at = from + index;
         if before.is_some_and(|before| free(before, c, rule)) {
             return at;
@@ -53,11 +54,4 @@ fn free(before: char, after: char, rule: Boundary) -> bool {
         }
         Boundary::Unknown => false,
     }
-}
-
-fn floor(text: &str, mut at: usize) -> usize {
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at
 }

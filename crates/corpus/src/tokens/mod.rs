@@ -41,7 +41,11 @@ impl TokenStream {
             let at = self.spans.get(tokens.start as usize).map_or_else(|| self.byte_len(), |span| span.start);
             return ByteSpan::new(at, at);
         }
-        ByteSpan::new(self.spans[tokens.start as usize].start, self.spans[tokens.end as usize - 1].end)
+        let (first, last) = (tokens.start as usize, tokens.end as usize - 1);
+        match (self.spans.get(first), self.spans.get(last)) {
+            (Some(first), Some(last)) => ByteSpan::new(first.start, last.end),
+            _ => unreachable!("tokens {tokens} of a stream of {}", self.spans.len()),
+        }
     }
 
     /// Bytes of the text.

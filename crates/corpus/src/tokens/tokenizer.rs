@@ -64,15 +64,17 @@ impl Tokenizer {
             let bytes = byte_level::bytes_of(entry, &alphabet).ok_or_else(|| TokenizerError::Damaged {
                 detail: format!("token {entry:?} is not byte-level"),
             })?;
-            if let [byte] = bytes.as_slice() {
-                has_byte[usize::from(*byte)] = true;
+            if let [byte] = bytes.as_slice()
+                && let Some(has) = has_byte.get_mut(usize::from(*byte))
+            {
+                *has = true;
             }
-            token_bytes[*id as usize] = bytes.into();
+            put(&mut token_bytes, *id, bytes.into());
         }
         let mut specials = vec![false; size];
         for (text, id, special) in &source.added {
-            token_bytes[*id as usize] = text.as_bytes().into();
-            specials[*id as usize] = *special;
+            put(&mut token_bytes, *id, text.as_bytes().into());
+            put(&mut specials, *id, *special);
         }
         let plain = source.added.iter().all(|(_, _, special)| *special);
         let mut document = tokenizers::Tokenizer::new(source.bpe);
@@ -110,22 +112,22 @@ impl Tokenizer {
         forced: usize,
     ) -> Result<TokenStream, TokenizerError> {
         let mut stream = TokenStream::default();
-        let mut at = 0;
-        while at < text.len() {
-            let end = at + cuts::piece_len(&text[at..], self.boundary, piece, forced);
-            let encoding = self.document.encode_fast(&text[at..end], false)?;
+        let (mut at, mut rest) = (0, text);
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(cuts::piece_len(rest, self.boundary, piece, forced));
+            let end = at + now.len();
+            let encoding = self.document.encode_fast(now, false)?;
             let ids = encoding.get_ids();
-            let bytes = &text.as_bytes()[at..end];
             if ids.is_empty() {
                 // Bytes that the vocabulary lacks belong to the token before them, or to the first one.
                 if let Some(last) = stream.spans.last_mut() {
                     last.end = end as u64;
                 }
             } else {
-                align(bytes, at as u64, ids, &self.token_bytes, &self.has_byte, &mut stream.spans)?;
+                align(now.as_bytes(), at as u64, ids, &self.token_bytes, &self.has_byte, &mut stream.spans)?;
                 stream.ids.extend_from_slice(ids);
             }
-            at = end;
+            (at, rest) = (end, later);
         }
         match stream.spans.first_mut() {
             Some(first) => first.start = 0,
@@ -178,5 +180,12 @@ impl Tokenizer {
     /// Names the tokenizer in segment identities: anything that changes ids changes it.
     pub fn content_hash(&self) -> [u8; 32] {
         *self.hash.as_bytes()
+    }
+}
+
+/// Writes the entry of an id; the tables are as long as the highest id needs.
+fn put<T>(table: &mut [T], id: u32, value: T) {
+    if let Some(entry) = table.get_mut(id as usize) {
+        *entry = value;
     }
 }

@@ -30,7 +30,7 @@ pub fn units(text: &str, blocks: &[Block]) -> Vec<Unit> {
     let mut found = Vec::new();
     for (index, block) in blocks.iter().enumerate() {
         let start = block.bytes.start as usize;
-        let body = &text[start..block.bytes.end as usize];
+        let body = slice(text, block.bytes);
         let mut push = |from: usize, to: usize| {
             if let Some(bytes) = trimmed(text, start + from, start + to) {
                 found.push(Unit { bytes, kind: block.kind, block: index as u64, cut: false });
@@ -89,7 +89,8 @@ fn sentences(text: &str, mut push: impl FnMut(usize, usize)) {
             push(start, end);
             break;
         };
-        if is_border(&text[start..end], &text[end..], next) {
+        let (before, after) = text.split_at(end);
+        if is_border(before.get(start..).unwrap_or_default(), after, next) {
             push(start, end);
             start = end;
         }
@@ -117,7 +118,8 @@ fn is_border(before: &str, after: &str, next: &str) -> bool {
     }
     let word = core.trim_end_matches('.').rsplit(|c: char| c.is_whitespace()).next().unwrap_or("");
     let word = word.trim_start_matches(['(', '[', '"', '“', '‘', '\'', '«']);
-    !(core.ends_with("..") && next.is_empty()) && !keeps_going(word, core)
+    let trails_off = core.ends_with("..") && next.is_empty();
+    !trails_off && !keeps_going(word, core)
 }
 
 /// Whether the dot after `word` belongs to it: an initial, an abbreviation, or the number of a list item.
@@ -187,16 +189,21 @@ fn starts_item(line: &str) -> bool {
     {
         return true;
     }
-    let digits = line.len() - line.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    (1..=3).contains(&digits)
-        && line[digits..].strip_prefix(['.', ')']).is_some_and(|rest| rest.starts_with([' ', '\t']))
+    let rest = line.trim_start_matches(|c: char| c.is_ascii_digit());
+    (1..=3).contains(&(line.len() - rest.len()))
+        && rest.strip_prefix(['.', ')']).is_some_and(|rest| rest.starts_with([' ', '\t']))
 }
 
 fn trimmed(text: &str, start: usize, end: usize) -> Option<ByteSpan> {
-    let body = &text[start..end];
+    let body = text.get(start..end).unwrap_or_default();
     let front = body.len() - body.trim_start().len();
     let inner = body.trim();
     (!inner.is_empty()).then(|| ByteSpan::new((start + front) as u64, (start + front + inner.len()) as u64))
+}
+
+/// Text of a span of this text; empty for any other span.
+pub(crate) fn slice(text: &str, bytes: ByteSpan) -> &str {
+    text.get(bytes.start as usize..bytes.end as usize).unwrap_or_default()
 }
 
 fn floor(text: &str, at: u64) -> u64 {

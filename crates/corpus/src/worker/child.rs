@@ -10,7 +10,7 @@ use crate::extract::{self, ExtractError, Extracted, Limits, Warning, WarningCode
 
 /// Runs the child: called by a program's `--worker parse` and by nothing else, since it limits the whole process.
 pub fn serve() -> ExitCode {
-    serve_with(|file, name, limits| extract::extract_bytes(file, name, limits))
+    serve_with(extract::extract_bytes)
 }
 
 /// As [`serve`], with another parser: how tests see what becomes of one that misbehaves.

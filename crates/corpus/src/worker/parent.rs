@@ -86,12 +86,16 @@ fn wait(child: &mut Child, limits: &Limits) -> Result<Ended, ExtractError> {
     let (Some(mut stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(unusable("no pipes to the child"));
     };
-    let deadline = Instant::now() + Duration::from_millis(limits.wall_ms);
+    let started = Instant::now();
+    let deadline = started.checked_add(Duration::from_millis(limits.wall_ms)).unwrap_or(started);
     let (to, replies) = mpsc::channel();
     let reply_bytes = limits.reply_bytes;
     thread::Builder::new()
         .name("parse-reply".into())
-        .spawn(move || to.send(wire::read(&mut stdout, reply_bytes)))
+        .spawn(move || {
+            // Nobody waits any more once the time is up.
+            let _ = to.send(wire::read(&mut stdout, reply_bytes));
+        })
         .map_err(unusable)?;
     let (to, errors) = mpsc::channel();
     thread::Builder::new()

@@ -1,5 +1,13 @@
 //! The parsed document as an arena: nodes are numbers, so dropping and walking need no recursion.
 
+#![cfg_attr(
+    not(test),
+    expect(
+        clippy::indexing_slicing,
+        reason = "nodes are never removed from the arena, so every number it gave out is good"
+    )
+)]
+
 use std::borrow::Cow;
 use std::cell::{Cell, Ref, RefCell};
 

@@ -1,5 +1,13 @@
 //! The walk over the parsed tree, with its own stack of enter and leave steps.
 
+#![cfg_attr(
+    not(test),
+    expect(
+        clippy::indexing_slicing,
+        reason = "nodes are never removed from the arena, so every number it gave out is good"
+    )
+)]
+
 use super::tree::{Data, NodeId, ROOT, Tree};
 use crate::extract::flow::Flow;
 use crate::extract::{Block, BlockKind, ExtractError, HiddenText, Limits};
