@@ -1,1 +1,30 @@
-//! scout: see ARCHITECTURE.md.
+//! The Scout engine: a model's config becomes a layer plan, `forward` runs it over batches of sequences, `prefill`
+//! turns a part of a document into KV pages, `decode` turns composed pages and a question into answer tokens.
+//!
+//! Read `forward` first; it is the architecture diagram. No file I/O but through `weights` and `kv`.
+
+mod config;
+mod decode;
+mod engine;
+mod error;
+mod forward;
+mod load;
+mod plan;
+mod prefill;
+mod rope;
+mod sampler;
+mod scheduler;
+mod sequence;
+mod template;
+
+pub use config::{ModelConfig, RopeScaling};
+pub use decode::{Decoding, Finish, Step};
+pub use engine::{Engine, Header, Numerics, logits_of};
+pub use error::{Error, Result};
+pub use forward::{Batch, Mass, Run};
+pub use plan::{LayerPlan, Reach};
+pub use prefill::{PartPages, Progress};
+pub use sampler::{Sampler, Sampling, greedy, log_prob};
+pub use scheduler::Gate;
+pub use sequence::{Composed, Sequence};
+pub use template::{ChatTemplate, Message};

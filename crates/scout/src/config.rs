@@ -1,0 +1,231 @@
+//! `ModelConfig`: what a checkpoint says of itself, read from GGUF metadata or `config.json`, in checkpoint words at
+//! the border and in the engine's short set inside. Anything the engine would get wrong is refused by name.
+
+use crate::{Error, Result};
+use serde_json::Value;
+use weights::{Container, Model};
+
+const SUPPORTED: &str = "the llama family (RoPE everywhere, dense SwiGLU, no biases)";
+
+/// Frequency scaling of RoPE.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RopeScaling {
+    None,
+    /// Llama 3.1's rule (Hugging Face `rope_type: llama3`): long wavelengths divided by `factor`, a linear ramp between.
+    Llama3 { factor: f64, low_freq_factor: f64, high_freq_factor: f64, original_max_pos: f64 },
+    /// Divisor per frequency, `[head_dim / 2]` (GGUF tensor `rope_freqs.weight`).
+    Divisors(Vec<f32>),
+}
+
+/// Sizes are counts of values; `window` is the longest sequence the model was made for, in tokens.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelConfig {
+    pub name: String,
+    pub n_layers: usize,
+    pub dim: usize,
+    pub hidden_dim: usize,
+    pub n_heads: usize,
+    pub n_kv_heads: usize,
+    pub head_dim: usize,
+    pub vocab: usize,
+    pub window: u64,
+    pub rms_eps: f32,
+    pub rope_theta: f64,
+    pub rope_scaling: RopeScaling,
+    /// GGUF `llama` files hold Q and K rows permuted for interleaved pairs; Hugging Face files rotate halves.
+    pub interleaved_pairs: bool,
+    pub tied_embeddings: bool,
+}
+
+impl ModelConfig {
+    pub fn read(model: &Model) -> Result<Self> {
+        let config = match model.container() {
+            Container::Gguf => from_gguf(model)?,
+            _ => {
+                let bytes = model.folder_file("config.json")?.ok_or_else(|| Error::MissingField {
+                    model: model_name(model),
+                    field: "config.json".into(),
+                })?;
+                from_json(model, &bytes)?
+            }
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        let bad = |field: &str, expected: &str, got: usize| Error::BadField {
+            model: self.name.clone(),
+            field: field.into(),
+            expected: expected.into(),
+            got: got.to_string(),
+        };
+        for (field, value, most) in [
+            ("layers", self.n_layers, 1 << 12),
+            ("width", self.dim, 1 << 20),
+            ("hidden width", self.hidden_dim, 1 << 22),
+            ("heads", self.n_heads, 1 << 12),
+            ("KV heads", self.n_kv_heads, 1 << 12),
+            ("head size", self.head_dim, 1 << 12),
+            ("vocabulary", self.vocab, 1 << 24),
+        ] {
+            if value == 0 || value > most {
+                return Err(bad(field, &format!("1 to {most}"), value));
+            }
+        }
+        if !self.n_heads.is_multiple_of(self.n_kv_heads) {
+            return Err(bad("heads", "a multiple of the KV heads", self.n_heads));
+        }
+        if !self.head_dim.is_multiple_of(2) {
+            return Err(bad("head size", "an even number", self.head_dim));
+        }
+        if self.window == 0 || self.window > 1 << 32 {
+            return Err(bad("window", "1 to 2^32 tokens", self.window as usize));
+        }
+        Ok(())
+    }
+}
+
+/// File or folder name of a model, for messages and the API.
+pub fn model_name(model: &Model) -> String {
+    model.path().file_name().unwrap_or(model.path().as_os_str()).to_string_lossy().into_owned()
+}
+
+fn from_gguf(model: &Model) -> Result<ModelConfig> {
+    let meta = model.metadata();
+    let name = model_name(model);
+    let missing = |field: String| Error::MissingField { model: model_name(model), field };
+    let arch = meta.str("general.architecture")?.ok_or_else(|| missing("general.architecture".into()))?;
+    if arch != "llama" {
+        return Err(Error::Unsupported { model: name, what: format!("architecture {arch}"), supported: SUPPORTED });
+    }
+    let size = |key: &str| -> Result<Option<usize>> { Ok(meta.u64(&format!("llama.{key}"))?.map(|v| v as usize)) };
+    let need = |key: &str| -> Result<usize> { size(key)?.ok_or_else(|| missing(format!("llama.{key}"))) };
+    let (dim, n_heads) = (need("embedding_length")?, need("attention.head_count")?);
+    let head_dim = match size("attention.key_length")? {
+        Some(head_dim) => head_dim,
+        None => dim.checked_div(n_heads).unwrap_or(0),
+    };
+    refuse_unless_equal(model, "llama.attention.value_length", size("attention.value_length")?, head_dim)?;
+    refuse_unless_equal(model, "llama.rope.dimension_count", size("rope.dimension_count")?, head_dim)?;
+    refuse_unless_equal(model, "llama.expert_count", size("expert_count")?.or(Some(0)), 0)?;
+    if let Some(kind) = meta.str("llama.rope.scaling.type")?.filter(|kind| *kind != "none") {
+        return Err(Error::Unsupported { model: name, what: format!("rope scaling {kind}"), supported: SUPPORTED });
+    }
+    let vocab = match size("vocab_size")? {
+        Some(vocab) => vocab,
+        None => model.tensor("token_embd.weight")?.rows() as usize,
+    };
+    Ok(ModelConfig {
+        name,
+        n_layers: need("block_count")?,
+        dim,
+        hidden_dim: need("feed_forward_length")?,
+        n_heads,
+        n_kv_heads: size("attention.head_count_kv")?.unwrap_or(n_heads),
+        head_dim,
+        vocab,
+        window: need("context_length")? as u64,
+        rms_eps: meta
+            .f32("llama.attention.layer_norm_rms_epsilon")?
+            .ok_or_else(|| missing("llama.attention.layer_norm_rms_epsilon".into()))?,
+        rope_theta: f64::from(meta.f32("llama.rope.freq_base")?.unwrap_or(10_000.0)),
+        rope_scaling: match model.try_tensor("rope_freqs.weight")? {
+            None => RopeScaling::None,
+            Some(divisors) => RopeScaling::Divisors(divisors.dequantise()?),
+        },
+        interleaved_pairs: true,
+        tied_embeddings: model.try_tensor("output.weight")?.is_none(),
+    })
+}
+
+fn refuse_unless_equal(model: &Model, field: &str, got: Option<usize>, expected: usize) -> Result<()> {
+    match got {
+        Some(got) if got != expected => Err(Error::BadField {
+            model: model_name(model),
+            field: field.into(),
+            expected: expected.to_string(),
+            got: got.to_string(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn from_json(model: &Model, bytes: &[u8]) -> Result<ModelConfig> {
+    let name = model_name(model);
+    let json: Value = serde_json::from_slice(bytes)
+        .map_err(|source| Error::ConfigJson { model: name.clone(), source })?;
+    let unsupported =
+        |what: String| Error::Unsupported { model: model_name(model), what, supported: SUPPORTED };
+    match json.get("model_type").and_then(Value::as_str) {
+        Some("llama") => {}
+        other => return Err(unsupported(format!("model_type {}", other.unwrap_or("(absent)")))),
+    }
+    for flag in ["attention_bias", "mlp_bias"] {
+        if json.get(flag).and_then(Value::as_bool) == Some(true) {
+            return Err(unsupported(flag.to_owned()));
+        }
+    }
+    match json.get("hidden_act").and_then(Value::as_str) {
+        None | Some("silu") => {}
+        Some(other) => return Err(unsupported(format!("hidden_act {other}"))),
+    }
+    let size = |key: &str| json.get(key).and_then(Value::as_u64).map(|v| v as usize);
+    let need = |key: &str| {
+        size(key).ok_or_else(|| Error::MissingField { model: model_name(model), field: key.to_owned() })
+    };
+    let (dim, n_heads) = (need("hidden_size")?, need("num_attention_heads")?);
+    let rope = rope_object(&json);
+    Ok(ModelConfig {
+        n_layers: need("num_hidden_layers")?,
+        dim,
+        hidden_dim: need("intermediate_size")?,
+        n_heads,
+        n_kv_heads: size("num_key_value_heads").unwrap_or(n_heads),
+        head_dim: size("head_dim").unwrap_or(dim.checked_div(n_heads).unwrap_or(0)),
+        vocab: need("vocab_size")?,
+        window: need("max_position_embeddings")? as u64,
+        rms_eps: json.get("rms_norm_eps").and_then(Value::as_f64).unwrap_or(1e-6) as f32,
+        rope_theta: number(&json, "rope_theta")
+            .or_else(|| rope.and_then(|r| number(r, "rope_theta")))
+            .unwrap_or(10_000.0),
+        rope_scaling: scaling_from_json(model, rope)?,
+        interleaved_pairs: false,
+        tied_embeddings: json.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(false),
+        name,
+    })
+}
+
+/// transformers 4 writes `rope_scaling`, transformers 5 `rope_parameters` (with `rope_theta` inside).
+fn rope_object(json: &Value) -> Option<&Value> {
+    ["rope_parameters", "rope_scaling"].iter().find_map(|key| json.get(key).filter(|v| v.is_object()))
+}
+
+fn number(json: &Value, key: &str) -> Option<f64> {
+    json.get(key).and_then(Value::as_f64)
+}
+
+fn scaling_from_json(model: &Model, rope: Option<&Value>) -> Result<RopeScaling> {
+    let Some(rope) = rope else { return Ok(RopeScaling::None) };
+    let kind = rope.get("rope_type").or_else(|| rope.get("type")).and_then(Value::as_str).unwrap_or("default");
+    let need = |key: &str| {
+        number(rope, key).filter(|v| *v > 0.0).ok_or_else(|| Error::MissingField {
+            model: model_name(model),
+            field: format!("rope scaling {key}"),
+        })
+    };
+    match kind {
+        "default" => Ok(RopeScaling::None),
+        "llama3" => Ok(RopeScaling::Llama3 {
+            factor: need("factor")?,
+            low_freq_factor: need("low_freq_factor")?,
+            high_freq_factor: need("high_freq_factor")?,
+            original_max_pos: need("original_max_position_embeddings")?,
+        }),
+        other => Err(Error::Unsupported {
+            model: model_name(model),
+            what: format!("rope scaling {other}"),
+            supported: SUPPORTED,
+        }),
+    }
+}

@@ -1,0 +1,238 @@
+//! `Engine`: one opened model with its tokenizer, chat template and header, shared by ingest and answer.
+
+use crate::{
+    Error, Result,
+    config::{ModelConfig, model_name},
+    forward::{Batch, Model, Run},
+    prefill::PartPages,
+    scheduler::Gate,
+    sequence::Sequence,
+    template::ChatTemplate,
+};
+use compute::{Int8, Reference, Rows};
+use corpus::tokens::Tokenizer;
+use kv::{
+    Context, ContextId, Dtype, PAGE_TOKENS, PageBuf, PageOrder, PageShape, RowKind, SegmentSpec, StoredLayer,
+};
+use std::{ops::ControlFlow, path::Path, sync::Arc};
+
+/// The instruction every part is computed behind. Changing it makes every segment a miss.
+const INSTRUCTION: &str = "Answer the question from the text alone. Use the words of the text. \
+                           Give one short sentence.";
+
+/// Which arithmetic runs the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numerics {
+    /// f32 weights, activations and KV: slow, agrees with Hugging Face f32.
+    Reference,
+    /// int8 activations, 4- or 8-bit weights, int8 KV.
+    Fast,
+}
+
+/// The fixed opening tokens and what closes a prompt behind the user's words.
+pub struct Header {
+    pub text: String,
+    pub ids: Vec<u32>,
+    /// Between the user's words and the answer: end of turn, start of the assistant's.
+    pub suffix_ids: Vec<u32>,
+    /// `[n_layers]`, pages; filled when the header was prefilled or loaded.
+    pages: Vec<Vec<Arc<PageBuf>>>,
+}
+
+pub struct Engine {
+    name: String,
+    config: ModelConfig,
+    fingerprint: weights::Fingerprint,
+    tokenizer: Tokenizer,
+    header: Header,
+    stop_ids: Vec<u32>,
+    run: Box<dyn Run>,
+    gate: Gate,
+}
+
+impl Engine {
+    /// Opens a GGUF file or a safetensors folder. `fingerprint_cache` keeps the hash of the weights between runs;
+    /// `progress` hears of the hashing on first use.
+    pub fn open(
+        path: &Path,
+        numerics: Numerics,
+        fingerprint_cache: &Path,
+        progress: &mut dyn FnMut(weights::Progress),
+    ) -> Result<Self> {
+        let file = weights::Model::open(path)?;
+        let config = ModelConfig::read(&file)?;
+        let fingerprint = file.fingerprint(fingerprint_cache, progress)?;
+        let in_model = |source| Error::Tokenizer { model: model_name(&file), source };
+        let tokenizer = Tokenizer::from_model(&file).map_err(in_model)?;
+        let template = chat_template(&file)?;
+        let (before, after) = template.around_user(INSTRUCTION)?;
+        let header = Header {
+            ids: tokenizer.encode_prompt(&before).map_err(in_model)?,
+            suffix_ids: tokenizer.encode_prompt(&after).map_err(in_model)?,
+            text: before,
+            pages: Vec::new(),
+        };
+        let run = load_run(&file, &config, numerics)?;
+        let stop_ids = stop_ids(&file, &tokenizer)?;
+        let name = model_name(&file);
+        let mut engine =
+            Self { name, config, fingerprint, tokenizer, header, stop_ids, run, gate: Gate::default() };
+        let pages = engine.prefill_header()?;
+        engine.header.pages = pages.pages.into_iter().map(|l| l.into_iter().map(Arc::new).collect()).collect();
+        Ok(engine)
+    }
+
+    fn prefill_header(&self) -> Result<PartPages> {
+        self.prefill_part(&self.header.ids, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// A new sequence that sees the header alone.
+    pub fn sequence(&self) -> Sequence {
+        let mut sequence = Sequence::new(self.config.n_layers, self.page_shape(), self.run.kv_dtype());
+        let mut left = self.header.ids.len();
+        for page in 0..self.header.pages.first().map_or(0, Vec::len) {
+            let pages = self.header.pages.iter().map(|layer| layer[page].clone()).collect();
+            sequence.compose(pages, 0..left.min(PAGE_TOKENS));
+            left = left.saturating_sub(PAGE_TOKENS);
+        }
+        sequence
+    }
+
+    /// What a part's rows depend on beside its tokens and the KV type. `document_header` is the text its first tokens
+    /// were made from.
+    pub fn part_context(&self, document_header: &str) -> ContextId {
+        let context = Context {
+            weights: self.fingerprint.0,
+            tokenizer: self.tokenizer.content_hash(),
+            header: &self.header.text,
+            document_header,
+            numerics: self.run.numerics(),
+        };
+        context.id()
+    }
+
+    /// The segment that `prefill_part(&tokens)` fills. Full-reach layers of one page lie together: one read a page.
+    pub fn segment_spec(&self, context: ContextId, tokens: Vec<u32>) -> SegmentSpec {
+        let shape = self.page_shape();
+        SegmentSpec {
+            context,
+            row_kind: RowKind::Isolated,
+            dtype: self.run.kv_dtype(),
+            order: PageOrder::PageMajor,
+            layers: (0..self.config.n_layers as u32).map(|layer| StoredLayer { layer, shape, first_page: 0 }).collect(),
+            tokens,
+        }
+    }
+
+    pub fn page_shape(&self) -> PageShape {
+        PageShape { n_kv_heads: self.config.n_kv_heads, head_dim: self.config.head_dim }
+    }
+
+    pub fn kv_dtype(&self) -> Dtype {
+        self.run.kv_dtype()
+    }
+
+    pub fn numerics(&self) -> &'static str {
+        self.run.numerics()
+    }
+
+    /// File or folder name of the model.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// BLAKE3 of weights and config.
+    pub fn fingerprint(&self) -> &weights::Fingerprint {
+        &self.fingerprint
+    }
+
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Tokens that end an answer.
+    pub fn stop_ids(&self) -> &[u32] {
+        &self.stop_ids
+    }
+
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    pub(crate) fn run(&self) -> &dyn Run {
+        &*self.run
+    }
+}
+
+fn load_run(file: &weights::Model, config: &ModelConfig, numerics: Numerics) -> Result<Box<dyn Run>> {
+    Ok(match numerics {
+        Numerics::Reference => Box::new(Model::load(file, config, Reference::default())?),
+        Numerics::Fast => Box::new(Model::load(file, config, Int8::default())?),
+    })
+}
+
+/// Logits of every token, `[n_tokens, vocab]`, from a bare checkpoint: no tokenizer, header or template needed.
+pub fn logits_of(path: &Path, numerics: Numerics, ids: &[u32]) -> Result<Rows> {
+    let file = weights::Model::open(path)?;
+    let config = ModelConfig::read(&file)?;
+    let run = load_run(&file, &config, numerics)?;
+    let shape = PageShape { n_kv_heads: config.n_kv_heads, head_dim: config.head_dim };
+    let mut sequence = Sequence::new(config.n_layers, shape, run.kv_dtype());
+    let batch = Batch { sequence: &mut sequence, ids, logits: 0..ids.len(), mass: None };
+    run.forward(&mut [batch], &mut || Ok(()))
+}
+
+/// From GGUF metadata or `tokenizer_config.json`; a model without one cannot be asked questions.
+fn chat_template(file: &weights::Model) -> Result<ChatTemplate> {
+    let missing = || Error::MissingField { model: model_name(file), field: "chat template".into() };
+    if file.container() == weights::Container::Gguf {
+        let source = file.metadata().str("tokenizer.chat_template")?.ok_or_else(missing)?.to_owned();
+        let piece = |key: &str| -> Result<String> {
+            let Some(id) = file.metadata().u64(key)? else { return Ok(String::new()) };
+            let tokens = file.metadata().str_array("tokenizer.ggml.tokens")?.unwrap_or_default();
+            Ok(usize::try_from(id).ok().and_then(|id| tokens.get(id)).cloned().unwrap_or_default())
+        };
+        return Ok(ChatTemplate::new(
+            source,
+            piece("tokenizer.ggml.bos_token_id")?,
+            piece("tokenizer.ggml.eos_token_id")?,
+        ));
+    }
+    let bytes = file.folder_file("tokenizer_config.json")?.ok_or_else(missing)?;
+    let json: serde_json::Value = serde_json::from_slice(&bytes)
+        .map_err(|source| Error::ConfigJson { model: model_name(file), source })?;
+    // A special token is a string, or an object with its text under `content`.
+    let piece = |key: &str| {
+        let token = json.get(key);
+        let text = token.and_then(|t| t.as_str().or_else(|| t.get("content")?.as_str()));
+        text.unwrap_or_default().to_owned()
+    };
+    let source = match (file.folder_file("chat_template.jinja")?, json.get("chat_template")) {
+        (Some(bytes), _) => String::from_utf8_lossy(&bytes).into_owned(),
+        (None, Some(serde_json::Value::String(source))) => source.clone(),
+        _ => return Err(missing()),
+    };
+    Ok(ChatTemplate::new(source, piece("bos_token"), piece("eos_token")))
+}
+
+/// The ids that end a turn: those the file names, and the usual end-of-turn tokens of the family.
+fn stop_ids(file: &weights::Model, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
+    let mut ids: Vec<u32> = ["<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>", "</s>"]
+        .iter()
+        .filter_map(|token| tokenizer.special_id(token))
+        .collect();
+    for key in ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"] {
+        ids.extend(file.metadata().u64(key)?.and_then(|id| u32::try_from(id).ok()));
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}

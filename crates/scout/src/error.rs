@@ -1,0 +1,37 @@
+//! Everything that can go wrong between a model file and an answer token.
+
+/// One enum for the crate; `weights`, `kv`, `compute` and `corpus` errors keep their own data as sources.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("{model}: {field} is missing; the file is not a complete model, fetch it again")]
+    MissingField { model: String, field: String },
+    #[error("{model}: {field} is {got}, expected {expected}")]
+    BadField { model: String, field: String, expected: String, got: String },
+    #[error("{model}: {what} is not supported; supported are {supported}")]
+    Unsupported { model: String, what: String, supported: &'static str },
+    #[error("{model}: tensor {tensor} has shape {got:?}, the config asks for {expected:?}")]
+    Shape { model: String, tensor: String, expected: Vec<u64>, got: Vec<u64> },
+    #[error("token {id} is outside the vocabulary of {vocab}")]
+    TokenOutOfRange { id: u32, vocab: usize },
+    #[error("{asked} tokens do not fit the model's window of {window}; ask about less or shorten the question")]
+    WindowExceeded { asked: u64, window: u64 },
+    #[error("the chat template cannot be rendered: {source}")]
+    Template { source: minijinja::Error },
+    #[error("the chat template does not keep the message text together, so that no header can be cut from it")]
+    TemplateSplitsContent,
+    #[error("stopped before the end")]
+    Cancelled,
+    #[error(transparent)]
+    Weights(#[from] weights::Error),
+    #[error(transparent)]
+    Kv(#[from] kv::KvError),
+    #[error(transparent)]
+    Compute(#[from] compute::Error),
+    #[error("{model}: {source}")]
+    Tokenizer { model: String, source: corpus::tokens::TokenizerError },
+    #[error("{model}: config.json is not valid: {source}")]
+    ConfigJson { model: String, source: serde_json::Error },
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
