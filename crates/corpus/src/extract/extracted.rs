@@ -12,7 +12,7 @@ pub struct Extracted {
     pub text: String,
     /// Type found from the content (`application/pdf`).
     pub media_type: String,
-    /// Metadata title, first heading or file name. A backend leaves it empty when it finds none.
+    /// Metadata title, first heading of level 1 or file name. A backend leaves it empty when it finds none.
     pub title: String,
     /// Pages in order; empty where the format has none.
     pub pages: Vec<PageMark>,

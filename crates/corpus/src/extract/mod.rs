@@ -89,9 +89,10 @@ fn finish(extracted: &mut Extracted, format: Format, stem: &str, mismatch: Optio
 }
 
 fn first_heading(extracted: &Extracted) -> Option<String> {
-    let heading = extracted.blocks.iter().find(|block| matches!(block.kind, BlockKind::Heading(_)))?;
+    let heading = extracted.blocks.iter().find(|block| block.kind == BlockKind::Heading(1))?;
     let range = heading.bytes.start as usize..heading.bytes.end as usize;
-    let text = extracted.text.get(range)?.trim().trim_matches(['#', '=', '-', ' ', '\n']);
+    let text =
+        extracted.text.get(range)?.trim_matches(|c: char| matches!(c, '#' | '=' | '-') || c.is_whitespace());
     (!text.is_empty()).then(|| text.to_owned())
 }
 

@@ -17,13 +17,14 @@ pub fn blocks(text: &str, format: Format, limits: &Limits) -> Result<Vec<Block>,
     }
 }
 
-/// Paragraphs: stretches between blank lines (or form feeds).
+/// Paragraphs: stretches between blank lines (or form feeds). A line that is underlined is a heading.
 pub fn paragraphs(text: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let (mut start, mut end, mut at) = (0usize, 0usize, 0usize);
     let mut close = |start: usize, end: usize| {
         if end > start {
-            blocks.push(Block { kind: BlockKind::Paragraph, bytes: ByteSpan::new(start as u64, end as u64) });
+            let kind = underlined(text.get(start..end).unwrap_or_default());
+            blocks.push(Block { kind, bytes: ByteSpan::new(start as u64, end as u64) });
         }
     };
     for line in text.split_inclusive(['\n', '\u{c}']) {
@@ -41,6 +42,22 @@ pub fn paragraphs(text: &str) -> Vec<Block> {
     }
     close(start, end);
     blocks
+}
+
+/// Kind of a paragraph: `=` under its one line makes a heading of level 1, `-` or `~` of level 2.
+fn underlined(paragraph: &str) -> BlockKind {
+    let mut lines = paragraph.lines().filter(|line| !line.trim().is_empty());
+    let (Some(words), Some(rule), None) = (lines.next(), lines.next(), lines.next()) else {
+        return BlockKind::Paragraph;
+    };
+    let rule = rule.trim();
+    let of = |mark: char| rule.len() >= 3 && rule.chars().all(|c| c == mark);
+    let titled = words.contains(char::is_alphanumeric);
+    match (titled && of('='), titled && (of('-') || of('~'))) {
+        (true, _) => BlockKind::Heading(1),
+        (_, true) => BlockKind::Heading(2),
+        _ => BlockKind::Paragraph,
+    }
 }
 
 /// Rows of a delimited file; a quoted field may hold line ends.
@@ -105,9 +122,9 @@ fn markdown(text: &str) -> Vec<Block> {
                 continue;
             }
             Event::Start(Tag::Paragraph) if depth_of_item > 0 => BlockKind::ListItem,
-            Event::Start(Tag::Paragraph | Tag::HtmlBlock) => BlockKind::Paragraph,
+            Event::Start(Tag::Paragraph) => BlockKind::Paragraph,
             Event::Start(Tag::TableHead | Tag::TableRow) => BlockKind::TableRow,
-            Event::Start(Tag::CodeBlock(_) | Tag::MetadataBlock(_)) => BlockKind::Code,
+            Event::Start(Tag::CodeBlock(_) | Tag::MetadataBlock(_) | Tag::HtmlBlock) => BlockKind::Code,
             _ => continue,
         };
         let mut bytes = ByteSpan::new(range.start as u64, range.end as u64);
@@ -204,5 +221,13 @@ mod tests {
         let text = "\n\none\ntwo\n \t\r\nthree\u{c}four";
         let found: Vec<&str> = of(text, Format::Plain).into_iter().map(|(_, text)| text).collect();
         assert_eq!(found, ["one\ntwo", "three", "four"]);
+    }
+
+    #[test]
+    fn an_underlined_line_is_a_heading() {
+        let kinds = |text| of(text, Format::Plain).into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
+        let (one, two, paragraph) = (BlockKind::Heading(1), BlockKind::Heading(2), BlockKind::Paragraph);
+        assert_eq!(kinds("Head\n  ====\n\nSection\n---\n\ntext\n"), [one, two, paragraph]);
+        assert_eq!(kinds("one\ntwo\n---\n\n---\n---\n\na\n--\n"), [paragraph; 3]);
     }
 }

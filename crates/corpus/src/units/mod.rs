@@ -100,13 +100,15 @@ fn sentences(text: &str, mut push: impl FnMut(usize, usize)) {
 /// Whether the sentence ends between `before` and `after`, whose first segment is `next`.
 fn is_border(before: &str, after: &str, next: &str) -> bool {
     let line_end = before.ends_with(['\n', '\r', '\u{2028}', '\u{2029}', '\u{85}']);
-    if line_end && starts_item(after) {
+    if line_end && (starts_item(after) || is_label_border(before, after)) {
         return true;
     }
+    let spaced = before.ends_with(char::is_whitespace);
     let before = before.trim_end();
     let core = before.trim_end_matches(['"', '\'', '”', '’', '»', ')', ']', '}', '」', '』', '）', '】']);
     let Some(last) = core.chars().next_back() else { return false };
-    if !is_terminator(last) {
+    // "README.中文", "/x?y=1": a sentence in an alphabet ends before a space.
+    if !is_terminator(last) || (last.is_ascii() && !spaced) {
         return false;
     }
     if last != '.' {
@@ -129,7 +131,7 @@ fn keeps_going(word: &str, sentence: &str) -> bool {
         // "J. Smith"; but "vitamin C." or "I." after lower case words cannot be told apart and stay together.
         return first.is_uppercase() || sentence.trim_start().trim_end_matches('.') == word;
     }
-    let number = !word.is_empty() && word.chars().all(|c| c.is_ascii_digit());
+    let number = !word.is_empty() && word.chars().all(|c| c.is_ascii_digit() || c == '.');
     if number && sentence.trim_start().trim_end_matches('.') == word {
         return true;
     }
@@ -192,6 +194,28 @@ fn starts_item(line: &str) -> bool {
     let rest = line.trim_start_matches(|c: char| c.is_ascii_digit());
     (1..=3).contains(&(line.len() - rest.len()))
         && rest.strip_prefix(['.', ')']).is_some_and(|rest| rest.starts_with([' ', '\t']))
+}
+
+/// Lines of the form `Atomic number: 1` are units of their own: one begins where the line before is no full line of
+/// prose, and ends before a capital.
+fn is_label_border(before: &str, after: &str) -> bool {
+    let above = before.trim_end().lines().next_back().unwrap_or("").trim();
+    let below = after.lines().next().unwrap_or("").trim();
+    let short = above.chars().count() <= LABEL_LINE;
+    short && (is_label(below) || (is_label(above) && below.starts_with(char::is_uppercase)))
+}
+
+/// Characters of a labelled line, at most.
+const LABEL_LINE: usize = 48;
+
+/// `Words: value`, one to four words before the colon.
+fn is_label(line: &str) -> bool {
+    let Some((label, value)) = line.split_once(": ") else { return false };
+    line.chars().count() <= LABEL_LINE
+        && !value.trim().is_empty()
+        && label.starts_with(|c: char| c.is_uppercase() || c.is_numeric())
+        && (1..=4).contains(&label.split_whitespace().count())
+        && !label.contains(['.', ',', ';', '(', '"'])
 }
 
 fn trimmed(text: &str, start: usize, end: usize) -> Option<ByteSpan> {

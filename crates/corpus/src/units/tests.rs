@@ -40,6 +40,10 @@ fn sentences_of_a_paragraph() {
         "The U.S. economy grew. |Then it shrank.",
         "The U.S. Senate met. |Then it left.",
         "Is it so?! |Yes.",
+        "neon\n|Symbol: Ne\n|Atomic number: 10\n|Colourless gas of group 18\nof\nthe table. |It glows.",
+        "1.1. Continuing after the end",
+        "See https://example.org/?a=b&c=!d and README.中文.md for more. |End.",
+        "A long line of prose that runs on and on until it is wrapped at the\nParis: a city. |End.",
     ];
     let mut failures = Vec::new();
     for case in cases {
