@@ -20,7 +20,7 @@ pub struct Passage {
     /// Page indexes from 1; `None` where the format has no pages.
     pub page_start: Option<u32>,
     pub page_end: Option<u32>,
-    /// Headings above, outermost first, joined by ` › `; empty where there are none.
+    /// Headings above, outermost first, joined by ` › `; the first row of a delimited file. Empty where there are none.
     pub heading: String,
 }
 
@@ -32,6 +32,11 @@ pub fn passages(document: &Extracted, stream: &TokenStream, max_tokens: u64) -> 
     let units = units::fit(text, units::units(text, &document.blocks), stream, max_tokens);
     let mut found = Vec::new();
     let mut path: Vec<(u8, String)> = Vec::new();
+    // Without the names of its columns a row says nothing.
+    let delimited = matches!(document.media_type.as_str(), "text/csv" | "text/tab-separated-values");
+    if let Some(row) = units.first().filter(|_| delimited) {
+        path.push((1, heading_text(slice(text, row.bytes))));
+    }
     let mut open: Option<Open> = None;
     let mut before: Option<&Unit> = None;
     for (index, unit) in units.iter().enumerate() {

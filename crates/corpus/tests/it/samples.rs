@@ -94,7 +94,9 @@ fn source_formats_keep_the_bytes_of_the_file() {
 #[test]
 fn a_row_of_the_table_is_one_unit() {
     let document = read("us-states-2009.csv");
-    let (units, _) = cut(&document, 256);
+    let (units, passages) = cut(&document, 256);
+    let columns = document.text.lines().next().unwrap_or_default();
+    assert!(passages.len() > 1 && passages.iter().all(|passage| passage.heading == columns));
     assert_eq!(units.len(), document.text.lines().filter(|line| !line.trim().is_empty()).count());
     assert!(units.iter().all(|unit| unit.kind == BlockKind::TableRow && !unit.cut));
 }
