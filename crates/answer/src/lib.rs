@@ -1,1 +1,27 @@
-//! answer: see ARCHITECTURE.md.
+//! Question → answer with citations: the last stretch of the data path.
+//!
+//! [`ask`] in `ask` reads top to bottom: gather the best passages, compose their KV pages, read the question behind
+//! them, write or quote an answer, cite and verify, remember. Every number in `usage` comes from a counter.
+
+mod answer;
+mod ask;
+mod choose;
+mod cite;
+mod compose;
+mod error;
+mod eval;
+mod gather;
+mod lexical;
+mod replay;
+mod respond;
+mod sentences;
+mod trie;
+mod verify;
+
+pub use answer::{Answer, Citation, Grounding, Usage};
+pub use ask::{AskEvent, AskRequest, Mode, ask};
+pub use choose::Weights;
+pub use error::{Error, Result};
+pub use eval::{EvalQuestion, EvalReport, evaluate};
+pub use replay::{Replay, replay};
+pub use verify::{Status, verify};

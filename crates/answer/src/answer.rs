@@ -1,0 +1,115 @@
+//! The REST objects of an answer.
+
+use crate::verify::Status;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grounding {
+    Supported,
+    PartlySupported,
+    NotInCorpus,
+}
+
+/// Half-open, code points of the answer's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerSpan {
+    pub start: u64,
+    pub end: u64,
+}
+
+/// A rectangle in fractions of the page, origin top left.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PageBox {
+    pub page: u32,
+    pub x0: f32,
+    pub y0: f32,
+    pub x1: f32,
+    pub y1: f32,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceSpan {
+    pub document_id: String,
+    pub path: String,
+    pub title: String,
+    pub start_char: u64,
+    pub end_char: u64,
+    pub offset_unit: String,
+    /// From 1; absent where the format has no pages.
+    pub page_start: Option<u32>,
+    pub page_end: Option<u32>,
+    pub page_label: Option<String>,
+    /// Line of the canonical text, from 1.
+    pub line: u64,
+    pub boxes: Vec<PageBox>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Context {
+    pub before: String,
+    pub after: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verification {
+    pub status: Status,
+    pub method: String,
+    pub score: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Evidence {
+    /// Share of the attention mass on composed document tokens that lies on the quote.
+    Attention { score: f64 },
+    /// Share of the answer sentence's terms that the quote holds.
+    TextMatch { score: f64 },
+    /// Share of the question's weight that the quote covers.
+    QuestionTerms { score: f64 },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Citation {
+    pub id: String,
+    pub number: u64,
+    pub answer_span: AnswerSpan,
+    pub source: SourceSpan,
+    pub quote: String,
+    pub context: Context,
+    pub verification: Verification,
+    pub evidence: Vec<Evidence>,
+}
+
+/// From counters in the forward pass and the KV store.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    pub corpus_tokens: u64,
+    /// Document tokens whose stored KV was composed.
+    pub reused_corpus_tokens: u64,
+    /// Document tokens computed for this answer: 0 unless a segment was damaged.
+    pub prefilled_corpus_tokens: u64,
+    pub kv_bytes_read: u64,
+    pub question_tokens: u64,
+    pub output_tokens: u64,
+    pub ttft_ms: u64,
+    pub output_tokens_per_s: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    pub object: String,
+    pub id: String,
+    pub corpus_id: String,
+    pub corpus_version: u64,
+    pub status: String,
+    pub question: String,
+    pub mode: String,
+    pub grounding: Grounding,
+    pub text: String,
+    pub citations: Vec<Citation>,
+    /// Spans of the text that nothing in the documents supports.
+    pub unsupported_spans: Vec<AnswerSpan>,
+    pub usage: Usage,
+    pub stop_reason: String,
+}

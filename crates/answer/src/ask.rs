@@ -1,0 +1,272 @@
+//! `ask`: one question from words to a stored answer. Read it top to bottom.
+
+use crate::{
+    Error, Result, Weights,
+    answer::{Answer, Citation, Grounding, Usage},
+    cite::cite,
+    compose::DamagedPart,
+    gather::{Gathered, gather},
+    respond::{MAX_OUTPUT_TOKENS, Plan, Response, question_tail, respond},
+};
+use base::{CharSpan, Id, IdKind};
+use catalog::{Corpus, NewAnswer};
+use ingest::{Ingest, Snapshot};
+use scout::Sampling;
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+
+/// Tokens a question may have.
+const MAX_QUESTION_TOKENS: u64 = 1_024;
+/// Passages that are ranked; the first few of them are composed.
+const RANKED: usize = 24;
+/// Segments that may be rebuilt for one question before it is given up.
+const MAX_REBUILDS: usize = 16;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Whatever scores best on the tuning half of the question set: quoting.
+    #[default]
+    Auto,
+    /// Whole units of the documents, word for word.
+    Quote,
+    /// The model's own words, cited where a passage supports them.
+    Free,
+}
+
+impl Mode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Quote => "quote",
+            Self::Free => "free",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AskRequest {
+    pub question: String,
+    pub mode: Mode,
+    /// Ids or paths; empty asks all documents.
+    pub documents: Vec<String>,
+    pub max_output_tokens: u64,
+    pub sampling: Sampling,
+    /// Passages composed, each in a sequence of its own.
+    pub passages: usize,
+    pub weights: Weights,
+}
+
+impl AskRequest {
+    pub fn new(question: &str, mode: Mode) -> Self {
+        Self {
+            question: question.to_owned(),
+            mode,
+            documents: Vec::new(),
+            max_output_tokens: MAX_OUTPUT_TOKENS,
+            sampling: Sampling::default(),
+            passages: 4,
+            weights: Weights::default(),
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        Plan {
+            passages: self.passages,
+            weights: self.weights,
+            sampling: self.sampling,
+            max_output_tokens: self.max_output_tokens,
+        }
+    }
+}
+
+/// What a listener hears before the answer is complete.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AskEvent {
+    /// A damaged or lost segment of a document is computed again from its text.
+    Rebuilding { document: String, tokens: u64, reason: String },
+    /// Final text: nothing said is ever taken back.
+    Text(String),
+}
+
+/// Answers `request` from the newest version of `corpus` and remembers the answer.
+pub async fn ask(
+    ingest: &Ingest,
+    corpus: &Corpus,
+    request: &AskRequest,
+    on_event: &mut (dyn FnMut(AskEvent) + Send),
+) -> Result<Answer> {
+    let given = give(ingest, corpus, request, on_event).await?;
+    remember(ingest, &given.snapshot, &given.gathered, request, given.answer).await
+}
+
+/// An answer before it is stored; the snapshot keeps its documents readable.
+pub(crate) struct Given {
+    pub answer: Answer,
+    gathered: Gathered,
+    snapshot: Snapshot,
+}
+
+pub(crate) async fn give(
+    ingest: &Ingest,
+    corpus: &Corpus,
+    request: &AskRequest,
+    on_event: &mut (dyn FnMut(AskEvent) + Send),
+) -> Result<Given> {
+    let start = Instant::now();
+    check_question(ingest, corpus, &request.question)?;
+    let snapshot = ingest.stores.snapshot(corpus).await?;
+    let bytes_before = ingest.stores.kv.counters().bytes_read;
+
+    let mut gathered =
+        gather(&ingest.stores, &snapshot, &request.question, &request.documents, RANKED).await?;
+    let (response, prefilled) = respond_or_rebuild(ingest, &mut gathered, request, on_event).await?;
+
+    let ttft_ms = start.elapsed().as_millis() as u64;
+    if !response.text.is_empty() {
+        on_event(AskEvent::Text(response.text.clone()));
+    }
+    let (citations, unsupported) = cite(&gathered, &response);
+    let counts = ingest.stores.catalog.corpus_counts(&snapshot.corpus.id).await?;
+    let usage = Usage {
+        corpus_tokens: counts.tokens,
+        reused_corpus_tokens: response.reused_tokens.saturating_sub(prefilled),
+        prefilled_corpus_tokens: prefilled,
+        kv_bytes_read: ingest.stores.kv.counters().bytes_read.saturating_sub(bytes_before),
+        question_tokens: response.question_tokens,
+        output_tokens: response.output_tokens,
+        ttft_ms,
+        output_tokens_per_s: rate(response.output_tokens, response.decode_s),
+    };
+    let answer = Answer {
+        object: "answer".into(),
+        id: String::new(),
+        corpus_id: snapshot.corpus.id.to_string(),
+        corpus_version: snapshot.corpus.version,
+        status: "completed".into(),
+        question: request.question.clone(),
+        mode: request.mode.as_str().into(),
+        grounding: grounding(&response, &citations),
+        text: response.text,
+        citations,
+        unsupported_spans: unsupported,
+        usage,
+        stop_reason: response.finish.into(),
+    };
+    Ok(Given { answer, gathered, snapshot })
+}
+
+fn rate(tokens: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { tokens as f64 / seconds } else { 0.0 }
+}
+
+fn check_question(ingest: &Ingest, corpus: &Corpus, question: &str) -> Result<()> {
+    if !question.chars().any(|c| c.is_alphanumeric()) {
+        return Err(Error::EmptyQuestion);
+    }
+    let tokens = question_tail(&ingest.engine, question)?.len() as u64;
+    if tokens > MAX_QUESTION_TOKENS {
+        return Err(Error::QuestionTooLong { tokens, limit: MAX_QUESTION_TOKENS });
+    }
+    let open = ingest.engine.fingerprint().to_string();
+    match &corpus.model {
+        None => Err(Error::NothingToAsk { corpus: corpus.name.clone() }),
+        Some(bound) if bound.fingerprint != open => Err(Error::OtherModel {
+            corpus: corpus.name.clone(),
+            bound: bound.name.clone(),
+            bound_fingerprint: bound.fingerprint.clone(),
+            open: ingest.engine.name().to_owned(),
+        }),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Runs the model on its own thread; a damaged segment is rebuilt from the text and the question asked again.
+/// Gives the response and the document tokens that had to be computed.
+async fn respond_or_rebuild(
+    ingest: &Ingest,
+    gathered: &mut Gathered,
+    request: &AskRequest,
+    on_event: &mut (dyn FnMut(AskEvent) + Send),
+) -> Result<(Response, u64)> {
+    let (plan, quote) = (request.plan(), request.mode != Mode::Free);
+    let mut prefilled = 0;
+    for _ in 0..=MAX_REBUILDS {
+        let tried = tokio::task::block_in_place(|| {
+            respond(&ingest.engine, &ingest.stores.kv, gathered, &request.question, quote, &plan)
+        })?;
+        let part = match tried {
+            Ok(response) => return Ok((response, prefilled)),
+            Err(part) => part,
+        };
+        let DamagedPart { version, idx, tokens, reason } = part;
+        let document = ingest.stores.catalog.version(version).await?.path;
+        on_event(AskEvent::Rebuilding { document, tokens, reason });
+        ingest.rebuild_segment(version, idx).await?;
+        prefilled += tokens;
+    }
+    Err(Error::SegmentMissing { document: "several documents".into(), segment: "more than can be rebuilt".into() })
+}
+
+fn grounding(response: &Response, citations: &[Citation]) -> Grounding {
+    match (response.text.is_empty(), citations.len()) {
+        (true, _) | (_, 0) => Grounding::NotInCorpus,
+        (_, n) if n < response.sentences.len() => Grounding::PartlySupported,
+        _ => Grounding::Supported,
+    }
+}
+
+/// Stores the answer with what replay needs.
+async fn remember(
+    ingest: &Ingest,
+    snapshot: &Snapshot,
+    gathered: &Gathered,
+    request: &AskRequest,
+    mut answer: Answer,
+) -> Result<Answer> {
+    let citations = answer.citations.iter().map(|c| stored_citation(gathered, c)).collect::<Result<Vec<_>>>()?;
+    let new = NewAnswer {
+        corpus: snapshot.corpus.id.clone(),
+        corpus_version: snapshot.corpus.version,
+        model_fingerprint: ingest.engine.fingerprint().to_string(),
+        question: request.question.clone(),
+        mode: answer.mode.clone(),
+        seed: request.sampling.seed,
+        status: answer.status.clone(),
+        grounding: json(&answer.grounding).as_str().unwrap_or_default().to_owned(),
+        text: answer.text.clone(),
+        plan: json(request),
+        usage: json(&answer.usage),
+        detail: serde_json::json!({
+            "unsupported_spans": answer.unsupported_spans, "stop_reason": answer.stop_reason,
+        }),
+        citations,
+    };
+    answer.id = ingest.stores.catalog.insert_answer(&snapshot.corpus.owner, &new).await?.to_string();
+    Ok(answer)
+}
+
+fn stored_citation(gathered: &Gathered, citation: &Citation) -> Result<catalog::Citation> {
+    let id = Id::parse(IdKind::Document, &citation.source.document_id).expect("ids of our own citations");
+    let version = gathered
+        .candidates
+        .iter()
+        .find(|c| c.source.document.id == id)
+        .map(|c| c.source.document.version.id)
+        .expect("a citation points at a gathered document");
+    Ok(catalog::Citation {
+        number: citation.number,
+        answer: CharSpan::new(citation.answer_span.start, citation.answer_span.end),
+        document: id,
+        version,
+        title: citation.source.title.clone(),
+        source: CharSpan::new(citation.source.start_char, citation.source.end_char),
+        quote: citation.quote.clone(),
+        detail: json(citation),
+        source_removed: false,
+    })
+}
+
+fn json(value: &impl Serialize) -> serde_json::Value {
+    serde_json::to_value(value).expect("plain structures always encode")
+}

@@ -1,0 +1,39 @@
+//! Why a question got no answer. "Not in these documents" is an answer, not an error.
+
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("the question is empty; ask something")]
+    EmptyQuestion,
+    #[error("the question has {tokens} tokens, at most {limit} fit; shorten it")]
+    QuestionTooLong { tokens: u64, limit: u64 },
+    #[error("corpus {corpus:?} holds no document that can be asked; add some with: ibid add {corpus} FILES")]
+    NothingToAsk { corpus: String },
+    #[error(
+        "corpus {corpus:?} was read with model {bound} ({bound_fingerprint}), not with {open}; ask with that model, \
+         or add the documents to a new corpus"
+    )]
+    OtherModel { corpus: String, bound: String, bound_fingerprint: String, open: String },
+    #[error("segment {segment} of {document} is missing on disk; repeat: ibid add")]
+    SegmentMissing { document: String, segment: String },
+    #[error("answer {answer} cannot be given again: {missing}")]
+    CannotReplay { answer: String, missing: String },
+    #[error(transparent)]
+    Engine(#[from] scout::Error),
+    #[error(transparent)]
+    Catalog(#[from] catalog::Error),
+    #[error(transparent)]
+    Ingest(#[from] ingest::Error),
+    #[error(transparent)]
+    Search(#[from] search::Error),
+    #[error(transparent)]
+    Kv(#[from] kv::KvError),
+    #[error(transparent)]
+    Tokenizer(#[from] corpus::tokens::TokenizerError),
+    #[error("question file: {detail}")]
+    QuestionFile { detail: String },
+    #[error("the engine's thread stopped: {0}")]
+    Thread(String),
+}
+
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,148 @@
+//! Gather: the best passages for a question, with the text and the quotable units each one holds. No model runs here.
+
+use crate::{Result, choose::UnitEvidence, lexical::Question};
+use base::ByteSpan;
+use catalog::{Document, Part, Passage, State, VersionId};
+use corpus::{Unit, units::units};
+use ingest::{DocumentText, Snapshot, Stores};
+use std::{collections::HashMap, sync::Arc};
+
+/// One document as the answer needs it.
+pub struct Source {
+    pub document: Document,
+    pub text: DocumentText,
+    pub passages: Vec<Passage>,
+    pub parts: Vec<Part>,
+}
+
+/// A passage that may answer, best first.
+pub struct Candidate {
+    pub source: Arc<Source>,
+    pub passage: Passage,
+    /// BM25 over that of the best passage, 0 to 1.
+    pub rank: f64,
+    pub units: Vec<QuotableUnit>,
+}
+
+pub struct QuotableUnit {
+    /// Bytes of the canonical text.
+    pub bytes: ByteSpan,
+    pub terms: Vec<String>,
+    pub evidence: UnitEvidence,
+}
+
+/// What was found for a question.
+pub struct Gathered {
+    pub question: Question,
+    pub candidates: Vec<Candidate>,
+}
+
+pub fn terms(text: &str) -> Vec<String> {
+    search::terms(text).into_iter().map(|term| term.text).collect()
+}
+
+/// The `k` best passages of the snapshot, within `documents` when it names any (ids or paths).
+pub async fn gather(
+    stores: &Stores,
+    snapshot: &Snapshot,
+    question: &str,
+    documents: &[String],
+    k: usize,
+) -> Result<Gathered> {
+    let weighed = weigh(snapshot, question)?;
+    let scope = scope(stores, snapshot, documents).await?;
+    let hits = snapshot.index.search(question, k, scope.as_deref())?;
+    let top = hits.first().map_or(1.0, |hit| f64::from(hit.score)).max(f64::MIN_POSITIVE);
+    let mut sources: HashMap<u64, Arc<Source>> = HashMap::new();
+    let mut candidates = Vec::new();
+    for hit in &hits {
+        let version = hit.key.version;
+        let source = match sources.get(&version) {
+            Some(source) => source.clone(),
+            None => {
+                let source = Arc::new(load(stores, VersionId(version)).await?);
+                sources.insert(version, source.clone());
+                source
+            }
+        };
+        let Some(passage) = source.passages.get(hit.key.idx as usize).cloned() else { continue };
+        if source.document.version.state != State::Ready {
+            continue;
+        }
+        let rank = f64::from(hit.score) / top;
+        let units = measure(&source, &passage, &weighed, rank);
+        candidates.push(Candidate { source, passage, rank, units });
+    }
+    Ok(Gathered { question: weighed, candidates })
+}
+
+fn weigh(snapshot: &Snapshot, question: &str) -> Result<Question> {
+    let mut weighed = Vec::new();
+    for term in terms(question) {
+        let idf = f64::from(snapshot.index.idf(&term)?);
+        weighed.push((term, idf));
+    }
+    Ok(Question::new(weighed))
+}
+
+async fn scope(stores: &Stores, snapshot: &Snapshot, documents: &[String]) -> Result<Option<Vec<u64>>> {
+    if documents.is_empty() {
+        return Ok(None);
+    }
+    let mut versions = Vec::new();
+    for name in documents {
+        versions.push(stores.catalog.document(&snapshot.corpus.id, name).await?.version.id.0);
+    }
+    Ok(Some(versions))
+}
+
+async fn load(stores: &Stores, version: VersionId) -> Result<Source> {
+    let document = stores.catalog.version(version).await?;
+    let text = match &document.version.stored {
+        Some(stored) => stores.library.document_text(stored)?,
+        None => DocumentText::default(),
+    };
+    let passages = stores.catalog.passages(version).await?;
+    let parts = stores.catalog.parts(version).await?;
+    Ok(Source { document, text, passages, parts })
+}
+
+/// The passage's whole units with their lexical evidence.
+fn measure(source: &Source, passage: &Passage, question: &Question, rank: f64) -> Vec<QuotableUnit> {
+    let text = source.text.text.as_str();
+    let first = source.text.blocks.partition_point(|block| block.bytes.end <= passage.bytes.start);
+    let last = source.text.blocks.partition_point(|block| block.bytes.start < passage.bytes.end);
+    let inside: Vec<Unit> = units(text, &source.text.blocks[first..last.max(first)])
+        .into_iter()
+        .filter(|unit| passage.bytes.contains(unit.bytes))
+        .collect();
+    let worded: Vec<Vec<String>> =
+        inside.iter().map(|unit| terms(&text[unit.bytes.start as usize..unit.bytes.end as usize])).collect();
+    let around = terms(&format!("{} {}", source.document.version.title, passage.heading));
+    inside
+        .iter()
+        .enumerate()
+        .map(|(i, unit)| {
+            let near = worded[i.saturating_sub(2)..(i + 2).min(worded.len())].iter().flatten();
+            UnitWords { own: &worded[i], context: near.chain(&around).map(String::as_str).collect() }
+                .quotable(unit, question, rank)
+        })
+        .collect()
+}
+
+struct UnitWords<'a> {
+    own: &'a [String],
+    context: Vec<&'a str>,
+}
+
+impl UnitWords<'_> {
+    fn quotable(self, unit: &Unit, question: &Question, rank: f64) -> QuotableUnit {
+        let evidence = UnitEvidence {
+            coverage: question.coverage(self.own.iter().map(String::as_str)),
+            context: question.coverage(self.context),
+            rank,
+            mass: 0.0,
+        };
+        QuotableUnit { bytes: unit.bytes, terms: self.own.to_vec(), evidence }
+    }
+}

@@ -1,0 +1,47 @@
+//! Sentences of an answer, as code-point spans: what a citation's `answer_span` points at.
+
+use base::CharSpan;
+
+/// Cuts at line ends and behind `.`, `!`, `?` and their CJK forms when white space or the end follows. Spans are
+/// trimmed and never empty.
+pub fn sentences(text: &str) -> Vec<CharSpan> {
+    let chars: Vec<char> = text.chars().collect();
+    let mut out = Vec::new();
+    let mut start = 0;
+    for i in 0..chars.len() {
+        let end_mark = matches!(chars[i], '.' | '!' | '?') && chars.get(i + 1).is_none_or(|c| c.is_whitespace());
+        let cjk = matches!(chars[i], '。' | '！' | '？');
+        if end_mark || cjk || chars[i] == '\n' || i + 1 == chars.len() {
+            let (mut a, mut b) = (start, i + 1);
+            while a < b && chars[a].is_whitespace() {
+                a += 1;
+            }
+            while b > a && chars[b - 1].is_whitespace() {
+                b -= 1;
+            }
+            if a < b {
+                out.push(CharSpan::new(a as u64, b as u64));
+            }
+            start = i + 1;
+        }
+    }
+    out
+}
+
+/// The text of a code-point span.
+pub fn slice(text: &str, span: CharSpan) -> String {
+    text.chars().skip(span.start as usize).take(span.len() as usize).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_are_trimmed_and_whole() {
+        let text = " Revenue rose 1.5 %. It fell later!\nÜber 3 Jahre。終わり";
+        let cut: Vec<String> = sentences(text).into_iter().map(|s| slice(text, s)).collect();
+        assert_eq!(cut, ["Revenue rose 1.5 %.", "It fell later!", "Über 3 Jahre。", "終わり"]);
+        assert!(sentences(" \n ").is_empty());
+    }
+}
