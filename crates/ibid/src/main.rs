@@ -1,1 +1,154 @@
-fn main() {}
+//! `ibid`, the one binary. `main` reads the command line; the command runs here, or in the process that already owns
+//! the data folder, and speaks through one stream of events.
+
+mod cli;
+mod commands;
+mod data_folder;
+mod event;
+mod local_api;
+mod owner;
+mod problem;
+mod rest;
+mod settings;
+mod terminal;
+
+use crate::{
+    cli::{Cli, Global},
+    data_folder::{DataFolder, Holder},
+    event::{Event, Out},
+    local_api::{Request, Server},
+    owner::Owner,
+    problem::{Failure, Problem},
+    settings::Settings,
+};
+use anyhow::{Context, Result};
+use clap::Parser;
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    // How this program starts its own child for parsing strangers' files; no command of its own.
+    if std::env::args_os().skip(1).eq(["--worker", "parse"]) {
+        return corpus::worker::serve();
+    }
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        let _ = error.print();
+        std::process::exit(if error.use_stderr() { i32::from(USAGE) } else { 0 });
+    });
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(async {
+        let (out, events) = Out::new(cli.global.json);
+        let shown = tokio::spawn(terminal::show(events, cli.global.json));
+        watch_interrupts(&out);
+        if let Err(error) = run(cli, &out).await {
+            out.send(Event::Problem(Problem::from_error(&error)));
+            out.send(Event::Exit { code: 1 });
+        }
+        drop(out);
+        shown.await.unwrap_or(1)
+    });
+    // Threads that still compute something nobody asks for any more must not hold up the exit.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}
+
+/// The first Ctrl-C asks the command to stop at a safe point, the second ends the process.
+fn watch_interrupts(out: &Out) {
+    let cancel = out.cancel.clone();
+    tokio::spawn(async move {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            if cancel.requested() {
+                std::process::exit(130);
+            }
+            cancel.request();
+        }
+    });
+}
+
+async fn run(cli: Cli, out: &Out) -> Result<()> {
+    let Cli { global, mut command } = cli;
+    command.resolve_paths(&std::env::current_dir().context("cannot find the working directory")?);
+    let data = DataFolder::open(&data_path(&global)?)?;
+    if owner::run_without_owner(&data, &global, &command, out).await.is_some() {
+        return Ok(());
+    }
+    let request = Request { global, command };
+    let mut told = false;
+    loop {
+        if let Some(lock) = data.try_lock()? {
+            return own(data, lock, &request, out).await;
+        }
+        let holder = data.holder();
+        if let Some(socket) = holder.as_ref().and_then(|h| h.socket.as_ref())
+            && request.command.runs_in_owner()
+            && forward(socket, &request, out).await?.is_some()
+        {
+            return Ok(());
+        }
+        if let Some(holder) = holder.filter(|_| !told && !request.command.runs_in_owner()) {
+            out.note(format!(
+                "ibid {} (process {}) is using {}; waiting for it to end",
+                holder.command,
+                holder.process,
+                data.path().display()
+            ));
+            told = true;
+        }
+        if out.cancel.requested() {
+            return Err(Failure::cancelled().into());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Passes the command to the owner; Ctrl-C leaves it, which stops it there.
+async fn forward(socket: &std::path::Path, request: &Request, out: &Out) -> Result<Option<()>> {
+    let watch = async {
+        while !out.cancel.requested() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        outcome = local_api::forward(socket, request, out) => outcome,
+        () = watch => Err(Failure::cancelled().into()),
+    }
+}
+
+async fn own(data: DataFolder, mut lock: data_folder::Lock, request: &Request, out: &Out) -> Result<()> {
+    let (settings, _) = Settings::load(&data, &request.global)?;
+    let owner = Arc::new(Owner::open(data.clone(), &settings).await?);
+    let server = if request.command.serves_others() {
+        Some(Server::start(&data, owner.clone(), out.cancel.clone())?)
+    } else {
+        None
+    };
+    lock.announce(&Holder {
+        process: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        command: request.command.name().into(),
+        socket: server.as_ref().map(|server| server.socket.clone()),
+    })?;
+    owner.run(&request.global, &request.command, out).await;
+    if let Some(server) = server {
+        server.finish().await;
+    }
+    owner.catalog().close().await;
+    Ok(())
+}
+
+fn data_path(global: &Global) -> Result<PathBuf, Failure> {
+    global
+        .data
+        .clone()
+        .or_else(|| directories::ProjectDirs::from("", "", "ibid").map(|dirs| dirs.data_dir().to_owned()))
+        .ok_or_else(|| {
+            Failure::new(400, "no_data_folder", "no home directory is known; choose a folder with --data")
+        })
+}

@@ -1,0 +1,321 @@
+//! The command line: what can be typed, and the same commands as JSON for the process that owns the data folder.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Answers questions about documents that were read once, with citations to the exact characters.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ibid",
+    version,
+    after_help = "Start with:\n  ibid model fetch\n  ibid add reports ./reports/\n  ibid ask reports \"What was revenue in 2023?\"\n\nExit codes: 0 done, 1 error, 2 usage, 3 not in these documents"
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+pub struct Global {
+    /// Data folder; default: the platform's data directory
+    #[arg(long, global = true, env = "IBID_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Model file, folder, or name of a fetched model; default: the default model, or the only one fetched
+    #[arg(long, global = true, value_name = "PATH|NAME")]
+    pub model: Option<String>,
+    /// Print JSON objects; progress as NDJSON on standard error
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Subcommand, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// Read files and folders into a corpus; goes on where it stopped
+    Add(Add),
+    /// Ask a corpus a question
+    Ask(Ask),
+    /// List corpora
+    List,
+    /// Show a corpus, or one document of it
+    Show(Show),
+    /// Remove a corpus, or one document of it
+    Remove(Remove),
+    /// List jobs, newest first
+    Jobs,
+    /// Give a stored answer again and compare
+    Replay(Replay),
+    /// Judge answers to a file of questions
+    Eval(Eval),
+    /// Check every stored byte against its digest
+    Verify(Verify),
+    /// Measure the engine on this machine
+    Bench(Bench),
+    /// Fetch and examine models
+    #[command(subcommand)]
+    Model(Model),
+    /// Show the configuration in force
+    #[command(subcommand)]
+    Config(Config),
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(
+    after_help = "Examples:\n  ibid add reports ./reports/\n  ibid add reports ./reports/ --prune\n  ibid add notes todo.md meeting.docx"
+)]
+pub struct Add {
+    /// Corpus to add to; made when it is new
+    pub corpus: String,
+    /// Files, and folders with all their subfolders (.gitignore is respected)
+    #[arg(required = true)]
+    pub paths: Vec<PathBuf>,
+    /// Remove documents of the corpus that were not found
+    #[arg(long)]
+    pub prune: bool,
+    /// Try again documents that were not readable before
+    #[arg(long)]
+    pub retry: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// What scores best: quotes, or free text that quotes bear out
+    Auto,
+    /// Only whole sentences, rows or lines of the documents
+    Quote,
+    /// The model's own words, with citations where they are borne out
+    Free,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(
+    after_help = "Examples:\n  ibid ask reports \"What was revenue in 2023?\"\n  ibid ask reports --mode quote \"Who signed the lease?\"\n  ibid ask reports --document 10-K.pdf --json \"Who audits the company?\""
+)]
+pub struct Ask {
+    pub corpus: String,
+    pub question: String,
+    #[arg(long, value_enum, default_value_t = Mode::Auto)]
+    pub mode: Mode,
+    /// Ask only this document (id or path; may be repeated)
+    #[arg(long = "document", value_name = "DOCUMENT")]
+    pub documents: Vec<String>,
+    /// 0 always takes the likeliest token
+    #[arg(long, default_value_t = 0.0)]
+    pub temperature: f32,
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    #[arg(long, default_value_t = 200, value_name = "TOKENS")]
+    pub max_output_tokens: u64,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(after_help = "Example:\n  ibid replay ans_01K6ZJ8Q4T9GZC3N5W2V7XHRME")]
+pub struct Replay {
+    /// Id of a stored answer
+    pub answer: String,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(
+    after_help = "Examples:\n  ibid eval sample tests/questions/questions.json --split tuning\n  ibid eval sample questions.json --mode quote --mode free\n\nA question file is a JSON array of {id, kind, split, question, accept: [..], gold: [{document, quote}]}."
+)]
+pub struct Eval {
+    pub corpus: String,
+    pub questions: PathBuf,
+    /// Only the questions of this split
+    #[arg(long)]
+    pub split: Option<String>,
+    /// May be repeated
+    #[arg(long, value_enum, default_values_t = [Mode::Auto])]
+    pub mode: Vec<Mode>,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(
+    after_help = "Examples:\n  ibid show reports\n  ibid show reports 10-K.pdf\n  ibid show reports 10-K.pdf --text"
+)]
+pub struct Show {
+    pub corpus: String,
+    /// Id or path
+    pub document: Option<String>,
+    /// Print the canonical text, which citation offsets (code points) refer to
+    #[arg(long, requires = "document")]
+    pub text: bool,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(after_help = "Examples:\n  ibid remove reports\n  ibid remove reports 10-K.pdf")]
+pub struct Remove {
+    pub corpus: String,
+    /// Id or path
+    pub document: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BenchKind {
+    /// Reading a part
+    Prefill,
+    /// Writing an answer behind a part
+    Decode,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(after_help = "Examples:\n  ibid bench prefill\n  ibid bench decode --tokens 512,4096 --repeat 5")]
+pub struct Bench {
+    #[arg(value_enum)]
+    pub kind: BenchKind,
+    /// Tokens in front
+    #[arg(long, value_delimiter = ',', default_values_t = [512, 4096])]
+    pub tokens: Vec<usize>,
+    #[arg(long, default_value_t = 3)]
+    pub repeat: usize,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(after_help = "Example:\n  ibid verify")]
+pub struct Verify {}
+
+#[derive(Debug, Clone, Subcommand, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Model {
+    /// Fetch the default model, or take one from elsewhere
+    Fetch(Fetch),
+    /// Show what a model file holds
+    Inspect(Inspect),
+    /// Write the logits of given tokens to a safetensors file
+    Logits(Logits),
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(after_help = "Examples:\n  ibid model fetch\n  ibid model fetch --from ~/models/other.gguf")]
+pub struct Fetch {
+    /// Copy a model file from this path instead
+    #[arg(long, value_name = "PATH")]
+    pub from: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(after_help = "Example:\n  ibid model inspect --model SmolLM2-135M-Instruct.Q4_1.gguf")]
+pub struct Inspect {
+    /// Also list every tensor
+    #[arg(long)]
+    pub tensors: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Numerics {
+    /// f32 throughout, slow
+    Reference,
+    /// int8 activations
+    Fast,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(
+    after_help = "Example:\n  ibid model logits --model m.gguf --tokens ids.json --output logits.safetensors"
+)]
+pub struct Logits {
+    /// JSON array of token ids
+    #[arg(long, value_name = "IDS.json")]
+    pub tokens: PathBuf,
+    /// Receives tensor `logits`, f32 [n_tokens, vocab]
+    #[arg(long, value_name = "OUT.safetensors")]
+    pub output: PathBuf,
+    #[arg(long, value_enum, default_value_t = Numerics::Fast)]
+    pub numerics: Numerics,
+}
+
+#[derive(Debug, Clone, Subcommand, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Config {
+    /// Print every setting and where it comes from
+    Show,
+}
+
+impl Command {
+    /// Short commands that the process owning the data folder runs for others; the rest wait until it ends.
+    pub fn runs_in_owner(&self) -> bool {
+        matches!(self, Self::Ask(_) | Self::Replay(_) | Self::List | Self::Show(_) | Self::Jobs)
+    }
+
+    /// Runs long enough for others to want its process meanwhile.
+    pub fn serves_others(&self) -> bool {
+        !matches!(self, Self::List | Self::Show(_) | Self::Jobs)
+    }
+
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Add(_) => "add",
+            Self::Ask(_) => "ask",
+            Self::Replay(_) => "replay",
+            Self::Eval(_) => "eval",
+            Self::List => "list",
+            Self::Show(_) => "show",
+            Self::Remove(_) => "remove",
+            Self::Jobs => "jobs",
+            Self::Verify(_) => "verify",
+            Self::Bench(_) => "bench",
+            Self::Model(_) => "model",
+            Self::Config(_) => "config",
+        }
+    }
+
+    /// Makes paths independent of this process's working directory.
+    pub fn resolve_paths(&mut self, working_directory: &Path) {
+        match self {
+            Self::Add(add) => {
+                for path in &mut add.paths {
+                    *path = working_directory.join(&path);
+                }
+            }
+            Self::Eval(eval) => eval.questions = working_directory.join(&eval.questions),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_leaf_shows_examples_or_takes_no_arguments() {
+        Cli::command().debug_assert();
+        fn leaves(command: &clap::Command, found: &mut Vec<(String, bool)>) {
+            if command.get_subcommands().next().is_none() {
+                let explained =
+                    command.get_after_help().is_some() || command.get_positionals().next().is_none();
+                found.push((command.get_name().to_owned(), explained));
+            }
+            command.get_subcommands().for_each(|c| leaves(c, found));
+        }
+        let mut found = Vec::new();
+        leaves(&Cli::command(), &mut found);
+        assert!(found.len() > 8);
+        assert!(found.iter().all(|(_, explained)| *explained), "{found:?}");
+    }
+
+    #[test]
+    fn commands_survive_the_way_to_the_owner() {
+        let cli = Cli::try_parse_from(["ibid", "show", "c", "a.md", "--text", "--json"]).unwrap();
+        let text = serde_json::to_string(&cli.command).unwrap();
+        let Command::Show(show) = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
+        assert_eq!((show.corpus.as_str(), show.document.as_deref(), show.text), ("c", Some("a.md"), true));
+        assert!(cli.global.json);
+    }
+
+    #[test]
+    fn paths_are_taken_from_where_the_command_was_typed() {
+        let mut command = Cli::try_parse_from(["ibid", "add", "c", "docs", "/x"]).unwrap().command;
+        command.resolve_paths(Path::new("/home/me"));
+        let Command::Add(add) = command else { panic!("not add") };
+        assert_eq!(add.paths, [Path::new("/home/me/docs"), Path::new("/x")]);
+    }
+}

@@ -1,0 +1,98 @@
+//! `ibid ask`: a question, its answer with numbered citations, and what it cost.
+
+use crate::{
+    cli::{self, Ask},
+    event::Out,
+    owner::{Exit, Owner},
+    rest,
+    settings::Settings,
+};
+use answer::{Answer, AskEvent, AskRequest, Citation, Grounding, Mode};
+use anyhow::Result;
+use catalog::LOCAL_OWNER;
+use scout::Sampling;
+
+pub async fn run(owner: &Owner, settings: &Settings, args: &Ask, out: &Out) -> Result<Exit> {
+    let corpus = owner.catalog().corpus(LOCAL_OWNER, &args.corpus).await?;
+    let ingest = owner.ingest(settings, out).await?;
+    let request = AskRequest {
+        documents: args.documents.clone(),
+        max_output_tokens: args.max_output_tokens,
+        sampling: Sampling { temperature: args.temperature, seed: args.seed, ..Sampling::default() },
+        ..AskRequest::new(&args.question, mode(args.mode))
+    };
+    let answer = answer::ask(&ingest, &corpus, &request, &mut |event| tell(event, out)).await?;
+    show(&answer, out)?;
+    Ok(match answer.grounding {
+        Grounding::NotInCorpus => Exit::NotInCorpus,
+        Grounding::Supported | Grounding::PartlySupported => Exit::Done,
+    })
+}
+
+pub fn mode(mode: cli::Mode) -> Mode {
+    match mode {
+        cli::Mode::Auto => Mode::Auto,
+        cli::Mode::Quote => Mode::Quote,
+        cli::Mode::Free => Mode::Free,
+    }
+}
+
+/// Text is said as it becomes final.
+pub fn tell(event: AskEvent, out: &Out) {
+    match event {
+        AskEvent::Text(text) => out.text(rest::printable(&text)),
+        AskEvent::Rebuilding { document, tokens, reason } => {
+            out.note(format!("reading {tokens} tokens of {document} again: {reason}"));
+        }
+    }
+}
+
+/// What follows the text: citations and footer; in JSON mode the whole object.
+pub fn show(answer: &Answer, out: &Out) -> Result<()> {
+    if !answer.text.is_empty() {
+        out.line("");
+    }
+    if answer.grounding == Grounding::NotInCorpus {
+        out.line("not in these documents");
+    }
+    for citation in &answer.citations {
+        out.line(format_args!("\n[{}] {}, {}", citation.number, place(citation), status(citation)));
+        out.line(format_args!("    \"{}\"", rest::printable(&citation.quote)));
+    }
+    let usage = &answer.usage;
+    out.line(format_args!(
+        "\n{} tokens reused, {} prefilled; first token after {} ms, {:.1} tokens/s; {}",
+        usage.reused_corpus_tokens,
+        usage.prefilled_corpus_tokens,
+        usage.ttft_ms,
+        usage.output_tokens_per_s,
+        answer.id
+    ));
+    out.object(serde_json::to_value(answer)?);
+    Ok(())
+}
+
+fn place(citation: &Citation) -> String {
+    let source = &citation.source;
+    let title = rest::printable(&source.title);
+    let name = if source.path.ends_with(&source.title) {
+        source.path.clone()
+    } else {
+        format!("{title} ({})", source.path)
+    };
+    match (source.page_start, &source.page_label) {
+        (Some(page), Some(label)) if *label != page.to_string() => {
+            format!("{name}, page {label} (page {page} of the file)")
+        }
+        (Some(page), _) => format!("{name}, page {page}"),
+        (None, _) => format!("{name}, line {}", source.line),
+    }
+}
+
+fn status(citation: &Citation) -> &'static str {
+    match citation.verification.status {
+        answer::Status::Exact => "quote verified",
+        answer::Status::Normalised => "quote verified but for white space, hyphens or ligatures",
+        answer::Status::NotFound => "quote not found",
+    }
+}

@@ -1,0 +1,57 @@
+//! `ibid eval`: asks the questions of a file and judges the answers by the file's accepted strings and gold quotes.
+
+use crate::{
+    cli::Eval,
+    commands::ask,
+    event::{Meter, Out},
+    owner::{Exit, Owner},
+    settings::Settings,
+};
+use answer::{AskRequest, EvalQuestion, EvalReport};
+use anyhow::{Context, Result};
+use catalog::LOCAL_OWNER;
+use serde_json::json;
+
+pub async fn run(owner: &Owner, settings: &Settings, args: &Eval, out: &Out) -> Result<Exit> {
+    let corpus = owner.catalog().corpus(LOCAL_OWNER, &args.corpus).await?;
+    let text = std::fs::read_to_string(&args.questions)
+        .with_context(|| format!("cannot read {}", args.questions.display()))?;
+    let mut questions: Vec<EvalQuestion> = serde_json::from_str(&text)
+        .with_context(|| format!("{} is not a question file", args.questions.display()))?;
+    if let Some(split) = &args.split {
+        questions.retain(|question| question.split == *split);
+    }
+    let ingest = owner.ingest(settings, out).await?;
+    for mode in &args.mode {
+        let request = AskRequest::new("", ask::mode(*mode));
+        let mut meter = Meter::new(out, &format!("eval {}", request.mode.as_str()), "questions");
+        let report = answer::evaluate(&ingest, &corpus, &questions, &request, &mut |_, done, total| {
+            meter.report(done as u64, total as u64);
+        })
+        .await?;
+        show(&report, out);
+    }
+    Ok(Exit::Done)
+}
+
+fn show(report: &EvalReport, out: &Out) {
+    out.line(format_args!("mode {}", report.mode));
+    out.line("  kind            questions  right  answer  citations  refused  precision  recall");
+    let all = ("all".to_owned(), report.all);
+    for (kind, tally) in report.kinds.iter().map(|(kind, tally)| (kind.clone(), *tally)).chain([all]) {
+        out.line(format_args!(
+            "  {kind:<14} {:>10} {:>6} {:>7} {:>10} {:>8} {:>10.3} {:>7.3}",
+            tally.questions,
+            tally.right,
+            tally.answer_right,
+            tally.citations_right,
+            tally.refused,
+            tally.precision,
+            tally.recall
+        ));
+    }
+    out.object(json!({
+        "object": "evaluation", "mode": report.mode, "kinds": report.kinds, "all": report.all,
+        "results": report.results,
+    }));
+}

@@ -1,0 +1,32 @@
+//! `ibid jobs`: everything slow that was started, newest first.
+
+use crate::{
+    event::Out,
+    owner::{Exit, Owner},
+    rest,
+};
+use anyhow::Result;
+use catalog::LOCAL_OWNER;
+
+pub async fn run(owner: &Owner, out: &Out) -> Result<Exit> {
+    let jobs = owner.catalog().jobs(LOCAL_OWNER).await?;
+    if jobs.is_empty() {
+        out.line("no jobs yet");
+    }
+    for job in &jobs {
+        let progress = &job.progress;
+        let mut line = format!("{} {} {}", job.id, job.kind, job.state);
+        if progress.total > 0 {
+            line.push_str(&format!(
+                ": {} {}/{} {}",
+                progress.stage, progress.done, progress.total, progress.unit
+            ));
+        }
+        if let Some(reason) = job.error.as_ref().and_then(|error| error["message"].as_str()) {
+            line.push_str(&format!(" ({reason})"));
+        }
+        out.line(line);
+    }
+    out.object(rest::list(jobs.iter().map(rest::job).collect()));
+    Ok(Exit::Done)
+}

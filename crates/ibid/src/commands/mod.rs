@@ -1,0 +1,14 @@
+//! One file per command; each `run` reads its arguments and tells what it does through `Out`.
+
+pub mod add;
+pub mod ask;
+pub mod bench;
+pub mod config;
+pub mod eval;
+pub mod jobs;
+pub mod list;
+pub mod model;
+pub mod remove;
+pub mod replay;
+pub mod show;
+pub mod verify;

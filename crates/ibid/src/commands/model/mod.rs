@@ -1,0 +1,59 @@
+//! `ibid model …`: getting models and looking into them.
+
+pub mod fetch;
+pub mod inspect;
+pub mod logits;
+
+use crate::{data_folder::DataFolder, problem::Failure, settings::Settings};
+use std::path::{Path, PathBuf};
+
+/// The model a command means: a path, the name of a fetched one, or the only one fetched.
+pub fn resolve(data: &DataFolder, settings: &Settings) -> Result<PathBuf, Failure> {
+    let wanted = &settings.model;
+    if wanted.is_empty() {
+        return the_only_one(data);
+    }
+    let candidates =
+        [PathBuf::from(wanted), data.models().join(wanted), data.models().join(format!("{wanted}.gguf"))];
+    candidates.into_iter().find(|path| path.exists()).ok_or_else(|| {
+        let detail =
+            format!("no model {wanted:?}: it is neither a path nor one of the fetched {}", names(data));
+        Failure::new(404, "model_missing", detail)
+    })
+}
+
+fn the_only_one(data: &DataFolder) -> Result<PathBuf, Failure> {
+    let default = data.models().join(fetch::DEFAULT_FILE);
+    if default.exists() {
+        return Ok(default);
+    }
+    match fetched(&data.models()).as_slice() {
+        [only] => Ok(only.clone()),
+        [] => Err(Failure::new(503, "model_missing", "no model was fetched yet; run: ibid model fetch")),
+        _ => Err(Failure::new(
+            400,
+            "model_ambiguous",
+            format!("several models were fetched ({}); choose one with --model", names(data)),
+        )),
+    }
+}
+
+/// Models in the data folder, by name; temporary files begin with a dot.
+fn fetched(models: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(models).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries
+        .filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir() || path.extension().is_some_and(|e| e == "gguf" || e == "safetensors"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+fn names(data: &DataFolder) -> String {
+    let names: Vec<String> = fetched(&data.models())
+        .iter()
+        .filter_map(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()))
+        .collect();
+    if names.is_empty() { "models (there are none)".into() } else { names.join(", ") }
+}

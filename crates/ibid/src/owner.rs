@@ -1,0 +1,164 @@
+//! The process that holds the data folder: its open stores, and the one place where commands are carried out.
+
+use crate::{
+    cli::{Command, Config, Global, Model},
+    commands,
+    data_folder::DataFolder,
+    event::{Event, Meter, Out},
+    problem::{Failure, Problem},
+    settings::{Numerics, Settings},
+};
+use anyhow::{Context, Result};
+use catalog::Catalog;
+use ingest::{Ingest, Library, Stores};
+use scout::Engine;
+use std::{path::PathBuf, sync::Arc};
+use tokio::sync::Mutex;
+
+/// How a command ended when it did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    Done,
+    /// The answer is not in these documents.
+    NotInCorpus,
+}
+
+impl Exit {
+    fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::NotInCorpus => 3,
+        }
+    }
+}
+
+pub struct Owner {
+    pub data: DataFolder,
+    pub stores: Stores,
+    /// The model loaded last, by file and arithmetic.
+    engine: Mutex<Option<(PathBuf, Numerics, Arc<Engine>)>>,
+}
+
+impl Owner {
+    /// Opens the stores and deletes what a crash left without a reference.
+    pub async fn open(data: DataFolder, settings: &Settings) -> Result<Self> {
+        let catalog = Catalog::open(&data.catalog()).await?;
+        let library = Library::open(Arc::new(kv::Disk), data.path())?;
+        let cache_bytes = settings.kv_cache_mib.saturating_mul(1 << 20);
+        let segments = kv::Store::open(Arc::new(kv::Disk), &data.path().join("kv"), cache_bytes)?;
+        let stores = Stores::new(catalog, library, segments, data.path().join("index"));
+        stores.sweep().await?;
+        Ok(Self { data, stores, engine: Mutex::default() })
+    }
+
+    pub fn catalog(&self) -> &Catalog {
+        &self.stores.catalog
+    }
+
+    /// The model that the settings name, loaded at most once.
+    pub async fn engine(&self, settings: &Settings, out: &Out) -> Result<Arc<Engine>> {
+        let path = commands::model::resolve(&self.data, settings)?;
+        let mut loaded = self.engine.lock().await;
+        if let Some((at, numerics, engine)) = loaded.as_ref()
+            && (at, *numerics) == (&path, settings.numerics)
+        {
+            return Ok(engine.clone());
+        }
+        let engine = open_engine(&self.data, settings, out).await?;
+        *loaded = Some((path, settings.numerics, engine.clone()));
+        Ok(engine)
+    }
+
+    /// Engine and stores together: what reading and asking work with.
+    pub async fn ingest(&self, settings: &Settings, out: &Out) -> Result<Ingest> {
+        let worker = corpus::worker::Worker::of_this_program().context("cannot find this program")?;
+        Ok(Ingest {
+            stores: self.stores.clone(),
+            engine: self.engine(settings, out).await?,
+            worker: Arc::new(worker),
+            limits: Arc::new(corpus::Limits::default()),
+        })
+    }
+
+    /// Runs one command to its exit event.
+    pub async fn run(&self, global: &Global, command: &Command, out: &Out) {
+        let outcome = match Settings::load(&self.data, global) {
+            Ok((settings, _)) => self.dispatch(&settings, command, out).await,
+            Err(error) => Err(error),
+        };
+        finish(outcome, out);
+    }
+
+    async fn dispatch(&self, settings: &Settings, command: &Command, out: &Out) -> Result<Exit> {
+        match command {
+            Command::Add(args) => commands::add::run(self, settings, args, out).await,
+            Command::Ask(args) => commands::ask::run(self, settings, args, out).await,
+            Command::Replay(args) => commands::replay::run(self, settings, args, out).await,
+            Command::Eval(args) => commands::eval::run(self, settings, args, out).await,
+            Command::List => commands::list::run(self, out).await,
+            Command::Show(args) => commands::show::run(self, args, out).await,
+            Command::Remove(args) => commands::remove::run(self, args, out).await,
+            Command::Jobs => commands::jobs::run(self, out).await,
+            Command::Verify(_) => commands::verify::run(self, out).await,
+            Command::Bench(_) | Command::Model(_) | Command::Config(_) => {
+                Err(Failure::new(400, "needs_no_owner", "this command runs without the data folder's owner")
+                    .into())
+            }
+        }
+    }
+}
+
+pub async fn open_engine(data: &DataFolder, settings: &Settings, out: &Out) -> Result<Arc<Engine>> {
+    let path = commands::model::resolve(data, settings)?;
+    let numerics = match settings.numerics {
+        Numerics::Reference => scout::Numerics::Reference,
+        Numerics::Fast => scout::Numerics::Fast,
+    };
+    let cache = data.path().join("fingerprints");
+    let mut meter = Meter::new(out, "hashing model", "bytes");
+    let engine = tokio::task::spawn_blocking(move || {
+        Engine::open(&path, numerics, &cache, &mut |hashed| {
+            meter.report(hashed.bytes_done, hashed.bytes_total)
+        })
+    })
+    .await??;
+    Ok(Arc::new(engine))
+}
+
+/// Commands that touch neither catalog nor corpora run beside any owner; `None` for the others.
+pub async fn run_without_owner(
+    data: &DataFolder,
+    global: &Global,
+    command: &Command,
+    out: &Out,
+) -> Option<()> {
+    let settings = || Settings::load(data, global);
+    let outcome = match command {
+        Command::Config(Config::Show) => settings().and_then(|s| commands::config::show(data, &s, out)),
+        Command::Bench(args) => match settings() {
+            Ok((settings, _)) => commands::bench::run(data, &settings, args, out).await,
+            Err(error) => Err(error),
+        },
+        Command::Model(Model::Fetch(args)) => commands::model::fetch::run(data, args, out).await,
+        Command::Model(Model::Inspect(args)) => {
+            settings().and_then(|(s, _)| commands::model::inspect::run(data, &s, args, out))
+        }
+        Command::Model(Model::Logits(args)) => {
+            settings().and_then(|(s, _)| commands::model::logits::run(data, &s, args, out))
+        }
+        _ => return None,
+    };
+    finish(outcome, out);
+    Some(())
+}
+
+pub fn finish(outcome: Result<Exit>, out: &Out) {
+    let code = match outcome {
+        Ok(exit) => exit.code(),
+        Err(error) => {
+            out.send(Event::Problem(Problem::from_error(&error)));
+            1
+        }
+    };
+    out.send(Event::Exit { code });
+}

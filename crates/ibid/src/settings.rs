@@ -1,0 +1,117 @@
+//! Configuration: built-in values, then `DATA/config.toml`, then `IBID_*`, then flags.
+
+use crate::{cli::Global, data_folder::DataFolder, problem::Failure};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use toml::{Table, Value};
+
+/// Values in force. Every key can stand in `config.toml`, or in the environment as `IBID_` and its name in capitals.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Model file, folder, or name of a fetched model; empty: the only one fetched.
+    pub model: String,
+    /// `fast` or `reference`.
+    pub numerics: Numerics,
+    /// Memory for KV pages read from disk, MiB.
+    pub kv_cache_mib: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Numerics {
+    Reference,
+    Fast,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { model: String::new(), numerics: Numerics::Fast, kv_cache_mib: 256 }
+    }
+}
+
+/// Where a value comes from.
+pub type Origins = BTreeMap<String, &'static str>;
+
+impl Settings {
+    pub fn load(data: &DataFolder, flags: &Global) -> Result<(Self, Origins)> {
+        let path = data.config();
+        let file = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
+        };
+        let refused =
+            |detail: String| Failure::new(400, "bad_config", format!("{}: {detail}", path.display()));
+        let file: Table = file.parse().map_err(|e: toml::de::Error| refused(e.message().to_owned()))?;
+        let environment = std::env::vars().filter_map(|(name, value)| {
+            name.strip_prefix("IBID_").map(|key| (key.to_ascii_lowercase(), value))
+        });
+        merge(file, environment, flags).map_err(|e| refused(e).into())
+    }
+}
+
+fn merge(
+    file: Table,
+    environment: impl Iterator<Item = (String, String)>,
+    flags: &Global,
+) -> Result<(Settings, Origins), String> {
+    let mut values = Table::try_from(Settings::default()).map_err(|e| e.to_string())?;
+    let mut origins: Origins = values.keys().map(|key| (key.clone(), "built-in")).collect();
+    let mut put = |key: String, value: Value, origin| {
+        origins.insert(key.clone(), origin);
+        values.insert(key, value);
+    };
+    for (key, value) in file {
+        put(key, value, "config.toml");
+    }
+    let known = Table::try_from(Settings::default()).map_err(|e| e.to_string())?;
+    for (key, text) in environment {
+        match known.get(&key) {
+            Some(Value::Integer(_)) => {
+                let number = text
+                    .parse()
+                    .map_err(|_| format!("IBID_{} is {text:?}, not a number", key.to_uppercase()))?;
+                put(key, Value::Integer(number), "environment");
+            }
+            Some(_) => put(key, Value::String(text), "environment"),
+            // Other variables of this prefix (IBID_DATA) are no settings.
+            None => {}
+        }
+    }
+    if let Some(model) = &flags.model {
+        put("model".into(), Value::String(model.clone()), "flag");
+    }
+    let settings = values.try_into().map_err(|e: toml::de::Error| e.message().to_owned())?;
+    Ok((settings, origins))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_beat_the_environment_which_beats_the_file() {
+        let file: Table = "kv_cache_mib = 64\nmodel = 'a'".parse().unwrap();
+        let environment = [("model", "b"), ("numerics", "reference"), ("data", "/x")];
+        let environment = || environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let (settings, origins) = merge(file.clone(), environment(), &Global::default()).unwrap();
+        assert_eq!(settings, Settings { model: "b".into(), numerics: Numerics::Reference, kv_cache_mib: 64 });
+        assert_eq!((origins["model"], origins["kv_cache_mib"]), ("environment", "config.toml"));
+
+        let flags = Global { model: Some("c".into()), ..Global::default() };
+        let (settings, origins) = merge(file, environment(), &flags).unwrap();
+        assert_eq!((settings.model.as_str(), origins["model"]), ("c", "flag"));
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_types_are_named() {
+        let none = std::iter::empty;
+        let unknown = merge("kv_cach = 1".parse().unwrap(), none(), &Global::default()).unwrap_err();
+        assert!(unknown.contains("kv_cach"), "{unknown}");
+        let wrong = [("kv_cache_mib".to_owned(), "much".to_owned())].into_iter();
+        let wrong = merge(Table::new(), wrong, &Global::default()).unwrap_err();
+        assert!(wrong.contains("IBID_KV_CACHE_MIB") && wrong.contains("much"), "{wrong}");
+    }
+}

@@ -1,0 +1,124 @@
+//! Shows a command's events to whoever started it: words and a progress bar, or JSON and NDJSON.
+
+use crate::event::{Event, Progress};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{io::Write, time::Duration};
+use tokio::sync::mpsc;
+
+/// Prints until the exit event; its code is returned. 1 when the events end without one.
+pub async fn show(mut events: mpsc::UnboundedReceiver<Event>, json: bool) -> u8 {
+    let mut terminal = Terminal { json, bar: None, stage: String::new() };
+    while let Some(event) = events.recv().await {
+        if let Some(code) = terminal.print(&event) {
+            return code;
+        }
+    }
+    terminal.clear();
+    1
+}
+
+struct Terminal {
+    json: bool,
+    bar: Option<ProgressBar>,
+    stage: String,
+}
+
+impl Terminal {
+    /// Writing to a closed pipe is no reason to fail: the reader has seen enough.
+    fn print(&mut self, event: &Event) -> Option<u8> {
+        match event {
+            Event::Progress(progress) if self.json => eprint_json(event, progress),
+            Event::Progress(progress) => self.progress(progress),
+            Event::Text { text } => {
+                self.clear();
+                let mut out = std::io::stdout().lock();
+                let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+            }
+            Event::Object { value } => {
+                self.clear();
+                let _ = writeln!(std::io::stdout(), "{value:#}");
+            }
+            Event::Note { text } if self.json => {
+                let _ =
+                    writeln!(std::io::stderr(), "{}", serde_json::json!({ "event": "note", "text": text }));
+            }
+            Event::Note { text } => {
+                self.clear();
+                let _ = writeln!(std::io::stderr(), "{text}");
+            }
+            Event::Problem(problem) if self.json => {
+                let _ = writeln!(std::io::stderr(), "{}", serde_json::json!(problem));
+            }
+            Event::Problem(problem) => {
+                self.clear();
+                let _ = writeln!(std::io::stderr(), "error: {}", problem.detail);
+            }
+            Event::Exit { code } => {
+                self.clear();
+                return Some(*code);
+            }
+        }
+        None
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        if self.stage != progress.stage {
+            self.clear();
+            self.stage.clone_from(&progress.stage);
+        }
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
+            let style = ProgressStyle::with_template("{prefix:12} [{bar:30}] {msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            bar.set_style(style.progress_chars("=> "));
+            bar
+        });
+        bar.set_length(progress.total.max(1));
+        bar.set_position(progress.done);
+        bar.set_prefix(progress.stage.clone());
+        bar.set_message(describe(progress));
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn eprint_json(event: &Event, _: &Progress) {
+    if let Ok(line) = serde_json::to_string(event) {
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+}
+
+fn describe(progress: &Progress) -> String {
+    let Progress { unit, done, total, rate, eta_s, .. } = progress;
+    let percent = if *total == 0 { 100.0 } else { *done as f64 * 100.0 / *total as f64 };
+    let mut text = format!("{done}/{total} {unit} ({percent:.1} %)");
+    if *rate > 0.0 {
+        text.push_str(&format!(", {rate:.0} {unit}/s"));
+    }
+    if let Some(eta) = eta_s.filter(|_| done < total) {
+        text.push_str(&format!(", {} left", HumanDuration(Duration::from_secs(eta))));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_says_unit_rate_and_time_left() {
+        let progress = Progress {
+            stage: "prefill".into(),
+            unit: "tokens".into(),
+            done: 500,
+            total: 2000,
+            rate: 250.0,
+            eta_s: Some(6),
+        };
+        assert_eq!(describe(&progress), "500/2000 tokens (25.0 %), 250 tokens/s, 6 seconds left");
+    }
+}
