@@ -3,7 +3,7 @@
 //! An answer is right when its normalised text holds one of the accepted strings; a citation when it shares a code
 //! point with a gold span of its document; an unanswerable question when it is refused.
 
-use crate::{Answer, AskRequest, Error, Grounding, Mode, Result, ask};
+use crate::{Answer, AskRequest, Error, Grounding, Result, ask};
 use catalog::Corpus;
 use ingest::Ingest;
 use serde::{Deserialize, Serialize};

@@ -19,8 +19,6 @@ pub struct Source {
 pub struct Candidate {
     pub source: Arc<Source>,
     pub passage: Passage,
-    /// BM25 over that of the best passage, 0 to 1.
-    pub rank: f64,
     pub units: Vec<QuotableUnit>,
 }
 
@@ -71,7 +69,7 @@ pub async fn gather(
         }
         let rank = f64::from(hit.score) / top;
         let units = measure(&source, &passage, &weighed, rank);
-        candidates.push(Candidate { source, passage, rank, units });
+        candidates.push(Candidate { source, passage, units });
     }
     Ok(Gathered { question: weighed, candidates })
 }

@@ -26,10 +26,6 @@ impl Question {
         self.weights.iter().filter(|(term, _)| seen.contains(term.as_str())).map(|(_, w)| w).sum::<f64>()
             / self.total
     }
-
-    pub fn contains(&self, term: &str) -> bool {
-        self.weights.contains_key(term)
-    }
 }
 
 /// Share of `claim`'s terms that `source` holds too, each term counted once; 0 when the claim says nothing.
