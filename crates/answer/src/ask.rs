@@ -205,7 +205,10 @@ async fn respond_or_rebuild(
         ingest.rebuild_segment(version, idx).await?;
         prefilled += tokens;
     }
-    Err(Error::SegmentMissing { document: "several documents".into(), segment: "more than can be rebuilt".into() })
+    Err(Error::SegmentMissing {
+        document: "several documents".into(),
+        segment: "more than can be rebuilt".into(),
+    })
 }
 
 fn grounding(response: &Response, citations: &[Citation]) -> Grounding {
@@ -224,7 +227,8 @@ async fn remember(
     request: &AskRequest,
     mut answer: Answer,
 ) -> Result<Answer> {
-    let citations = answer.citations.iter().map(|c| stored_citation(gathered, c)).collect::<Result<Vec<_>>>()?;
+    let citations =
+        answer.citations.iter().map(|c| stored_citation(gathered, c)).collect::<Result<Vec<_>>>()?;
     let new = NewAnswer {
         corpus: snapshot.corpus.id.clone(),
         corpus_version: snapshot.corpus.version,

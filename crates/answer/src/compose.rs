@@ -46,10 +46,12 @@ pub fn compose(
         let Some(tokens) = part.tokens.intersect(candidate.passage.tokens) else { continue };
         match composed.add_part(engine, store, part, tokens) {
             Ok(()) => {}
-            Err(Error::Kv(error)) if error.is_damage() => {
+            Err(Error::Kv(error) | Error::Engine(scout::Error::Kv(error))) if error.is_damage() => {
                 return Ok(Err(damaged(candidate, part, error.to_string())));
             }
-            Err(Error::SegmentMissing { .. }) => return Ok(Err(damaged(candidate, part, "missing".to_owned()))),
+            Err(Error::SegmentMissing { .. }) => {
+                return Ok(Err(damaged(candidate, part, "missing".to_owned())));
+            }
             Err(error) => return Err(error),
         }
     }
@@ -70,7 +72,10 @@ impl ComposedPassage {
     fn add_part(&mut self, engine: &Engine, store: &kv::Store, part: &Part, tokens: TokenSpan) -> Result<()> {
         let id = SegmentId(part.segment.0);
         let Some(segment) = store.open_segment(&id)? else {
-            return Err(Error::SegmentMissing { document: String::new(), segment: format!("{:?}", part.segment) });
+            return Err(Error::SegmentMissing {
+                document: String::new(),
+                segment: format!("{:?}", part.segment),
+            });
         };
         let header_len = segment.n_tokens().saturating_sub(part.tokens.len());
         self.add_slots(engine, &segment, 0..header_len, None)?;

@@ -142,7 +142,8 @@ async fn judge(
         let cited_chars: HashSet<u64> = cited_in(answer, &gold.document);
         let any_hit = spans.iter().any(|span| span.clone().any(|c| cited_chars.contains(&c)));
         hit_documents += u64::from(any_hit);
-        let counted = spans.iter().find(|span| (*span).clone().any(|c| cited_chars.contains(&c))).or(spans.first());
+        let counted =
+            spans.iter().find(|span| (*span).clone().any(|c| cited_chars.contains(&c))).or(spans.first());
         gold_chars += counted.map_or(0, |span| span.end - span.start);
         shared += counted.map_or(0, |span| span.clone().filter(|c| cited_chars.contains(c)).count() as u64);
     }
@@ -176,7 +177,12 @@ fn cited_in(answer: &Answer, document: &str) -> HashSet<u64> {
 
 impl GoldSpans {
     /// The places of a gold quote in the canonical text, compared without white space, hyphens and Markdown marks.
-    async fn find(&mut self, ingest: &Ingest, corpus: &Corpus, gold: &Gold) -> Result<Vec<std::ops::Range<u64>>> {
+    async fn find(
+        &mut self,
+        ingest: &Ingest,
+        corpus: &Corpus,
+        gold: &Gold,
+    ) -> Result<Vec<std::ops::Range<u64>>> {
         if !self.texts.contains_key(&gold.document) {
             let document = ingest.stores.catalog.document(&corpus.id, &gold.document).await?;
             let text = match &document.version.stored {
@@ -216,7 +222,8 @@ fn squeeze(text: impl Iterator<Item = char>) -> (Vec<char>, Vec<u64>) {
     let (mut kept, mut places) = (Vec::new(), Vec::new());
     for (place, c) in text.enumerate() {
         for c in std::iter::once(c).nfkc() {
-            if !c.is_whitespace() && !matches!(c, '-' | '\u{2010}' | '\u{2011}' | '\u{AD}' | '`' | '*' | '_') {
+            if !c.is_whitespace() && !matches!(c, '-' | '\u{2010}' | '\u{2011}' | '\u{AD}' | '`' | '*' | '_')
+            {
                 kept.push(c);
                 places.push(place as u64);
             }
@@ -251,7 +258,8 @@ fn without_thousands(chars: &[char]) -> Vec<char> {
     let mut out = Vec::with_capacity(chars.len());
     let mut i = 0;
     while i < chars.len() {
-        let starts = chars[i].is_ascii_digit() && (i == 0 || !matches!(chars[i - 1], '0'..='9' | '.' | ',' | '\''));
+        let starts =
+            chars[i].is_ascii_digit() && (i == 0 || !matches!(chars[i - 1], '0'..='9' | '.' | ',' | '\''));
         let end = if starts { grouped_number(chars, i) } else { None };
         match end {
             Some(end) => {
@@ -273,11 +281,15 @@ fn grouped_number(chars: &[char], start: usize) -> Option<usize> {
     let first = digits(start);
     let mut end = start + first;
     let mut groups = 0;
-    while end < chars.len() && matches!(chars[end], ',' | '\'' | '\u{202F}' | '\u{2009}') && digits(end + 1) == 3 {
+    while end < chars.len()
+        && matches!(chars[end], ',' | '\'' | '\u{202F}' | '\u{2009}')
+        && digits(end + 1) == 3
+    {
         end += 4;
         groups += 1;
     }
-    let whole = chars.get(end).is_none_or(|c| *c != '.' || chars.get(end + 1).is_none_or(|d| !d.is_ascii_digit()));
+    let whole =
+        chars.get(end).is_none_or(|c| *c != '.' || chars.get(end + 1).is_none_or(|d| !d.is_ascii_digit()));
     (groups > 0 && first <= 3 && whole).then_some(end)
 }
 

@@ -51,7 +51,8 @@ mod tests {
 
     #[test]
     fn coverage_weighs_rare_terms() {
-        let q = Question::new([("revenue".to_owned(), 3.0), ("the".to_owned(), 0.1), ("2023".to_owned(), 2.0)]);
+        let q =
+            Question::new([("revenue".to_owned(), 3.0), ("the".to_owned(), 0.1), ("2023".to_owned(), 2.0)]);
         let covered = q.coverage(["revenue", "the"]);
         assert!((covered - 3.1 / 5.1).abs() < 1e-12);
         assert_eq!(q.coverage([]), 0.0);
@@ -61,7 +62,10 @@ mod tests {
     #[test]
     fn a_wrong_number_costs_more_than_a_wrong_word() {
         let source = words("revenue rose 12 percent");
-        assert!(support(&words("revenue rose 13 percent"), &source) < support(&words("revenue fell 12 percent"), &source));
+        assert!(
+            support(&words("revenue rose 13 percent"), &source)
+                < support(&words("revenue fell 12 percent"), &source)
+        );
         assert_eq!(support(&[], &source), 0.0);
     }
 }

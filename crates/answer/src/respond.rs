@@ -155,7 +155,12 @@ fn quote_units(engine: &Engine, asked: &mut [Asked], gathered: &Gathered, plan: 
 }
 
 /// Walks the trie; gives the unit, the mean log-likelihood of the tokens that were a choice, and the tokens decoded.
-fn spell(engine: &Engine, asked: &mut Asked, trie: &QuoteTrie, plan: &Plan) -> Result<(Option<usize>, f64, u64)> {
+fn spell(
+    engine: &Engine,
+    asked: &mut Asked,
+    trie: &QuoteTrie,
+    plan: &Plan,
+) -> Result<(Option<usize>, f64, u64)> {
     let (mut node, mut nats, mut steps) = (trie.root(), 0.0, 0_u64);
     loop {
         let choices = trie.choices(node);
@@ -216,7 +221,8 @@ fn quoted(gathered: &Gathered, picked: &[Chosen], output_tokens: u64) -> Respons
 /// Free decoding of all passages as one batch; the answer that its own passage supports best is given.
 fn write_freely(engine: &Engine, asked: &mut [Asked], gathered: &Gathered, plan: &Plan) -> Result<Response> {
     let drafts = decode_all(engine, asked, plan)?;
-    let scores: Vec<f64> = drafts.iter().zip(asked.iter()).map(|(d, a)| draft_score(gathered, a, d, plan)).collect();
+    let scores: Vec<f64> =
+        drafts.iter().zip(asked.iter()).map(|(d, a)| draft_score(gathered, a, d, plan)).collect();
     let output_tokens = drafts.iter().map(|d| d.ids.len() as u64).sum();
     let Some(pick) = best(scores.iter().copied()).filter(|&i| scores[i] >= plan.weights.threshold) else {
         return Ok(quoted(gathered, &[], output_tokens));
@@ -225,7 +231,9 @@ fn write_freely(engine: &Engine, asked: &mut [Asked], gathered: &Gathered, plan:
     let text = draft.text.clone();
     let spans = sentences::sentences(&text)
         .into_iter()
-        .map(|span| (span, supporting_unit(gathered, candidate, &sentences::slice(&text, span), scores[pick])))
+        .map(|span| {
+            (span, supporting_unit(gathered, candidate, &sentences::slice(&text, span), scores[pick]))
+        })
         .collect();
     let finish = if draft.stopped { "end" } else { "max_output_tokens" };
     Ok(Response { sentences: spans, finish, ..quoted(gathered, &[], output_tokens).with_text(text) })
@@ -271,7 +279,12 @@ fn decode_all(engine: &Engine, asked: &mut [Asked], plan: &Plan) -> Result<Vec<D
         let mut steps = Vec::new();
         for (i, asked) in asked.iter_mut().enumerate() {
             if let Some((_, id)) = next.filter(|(at, _)| *at == i) {
-                steps.push(Step { sequence: &mut asked.composed.sequence, ids: id, logits: 0..1, mass: None });
+                steps.push(Step {
+                    sequence: &mut asked.composed.sequence,
+                    ids: id,
+                    logits: 0..1,
+                    mass: None,
+                });
                 next = ids.next();
             }
         }
@@ -300,8 +313,10 @@ fn draft_score(gathered: &Gathered, asked: &Asked, draft: &Draft, plan: &Plan) -
 fn supporting_unit(gathered: &Gathered, candidate: usize, sentence: &str, score: f64) -> Option<Chosen> {
     let claim = crate::gather::terms(sentence);
     let units = &gathered.candidates[candidate].units;
-    let scores: Vec<f64> =
-        units.iter().map(|u| support(&claim, &u.terms) + 0.1 * u.evidence.coverage + 0.1 * u.evidence.mass).collect();
+    let scores: Vec<f64> = units
+        .iter()
+        .map(|u| support(&claim, &u.terms) + 0.1 * u.evidence.coverage + 0.1 * u.evidence.mass)
+        .collect();
     let unit = best(scores.iter().copied())?;
     (support(&claim, &units[unit].terms) >= 0.5).then_some(Chosen { candidate, unit, score })
 }

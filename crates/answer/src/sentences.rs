@@ -9,7 +9,8 @@ pub fn sentences(text: &str) -> Vec<CharSpan> {
     let mut out = Vec::new();
     let mut start = 0;
     for i in 0..chars.len() {
-        let end_mark = matches!(chars[i], '.' | '!' | '?') && chars.get(i + 1).is_none_or(|c| c.is_whitespace());
+        let end_mark =
+            matches!(chars[i], '.' | '!' | '?') && chars.get(i + 1).is_none_or(|c| c.is_whitespace());
         let cjk = matches!(chars[i], '。' | '！' | '？');
         if end_mark || cjk || chars[i] == '\n' || i + 1 == chars.len() {
             let (mut a, mut b) = (start, i + 1);

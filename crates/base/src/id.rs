@@ -94,7 +94,8 @@ mod tests {
     #[test]
     fn wrong_prefix_length_or_alphabet_is_refused() {
         let id = Id::new(IdKind::Corpus, 5, 7);
-        for text in [id.as_str(), "doc_", "doc_0000000000000000000000000U", "doc_00000000000000000000000000x"] {
+        for text in [id.as_str(), "doc_", "doc_0000000000000000000000000U", "doc_00000000000000000000000000x"]
+        {
             assert!(Id::parse(IdKind::Document, text).is_err(), "{text}");
         }
     }

@@ -108,8 +108,9 @@ pub struct Ask {
     pub temperature: f32,
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    #[arg(long, default_value_t = 200, value_name = "TOKENS")]
-    pub max_output_tokens: u64,
+    /// Most tokens of a free answer
+    #[arg(long, value_name = "TOKENS")]
+    pub max_output_tokens: Option<u64>,
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]

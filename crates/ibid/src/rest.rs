@@ -70,6 +70,11 @@ pub fn freed(kind: &str, id: &str, freed: &Freed) -> Value {
     json!({ "object": kind, "id": id, "deleted": true, "freed_bytes": freed.bytes, "freed_files": freed.files.len() })
 }
 
+/// A name from documents or folders for one line of a terminal: line ends and tabs are shown too.
+pub fn label(name: &str) -> String {
+    printable(name).replace('\n', "\\n").replace('\t', "\\t")
+}
+
 /// Text from documents for a terminal: control and direction-changing characters are shown, not obeyed.
 pub fn printable(text: &str) -> String {
     let steers = |c: char| {

@@ -12,7 +12,12 @@ const SUPPORTED: &str = "the llama family (RoPE everywhere, dense SwiGLU, no bia
 pub enum RopeScaling {
     None,
     /// Llama 3.1's rule (Hugging Face `rope_type: llama3`): long wavelengths divided by `factor`, a linear ramp between.
-    Llama3 { factor: f64, low_freq_factor: f64, high_freq_factor: f64, original_max_pos: f64 },
+    Llama3 {
+        factor: f64,
+        low_freq_factor: f64,
+        high_freq_factor: f64,
+        original_max_pos: f64,
+    },
     /// Divisor per frequency, `[head_dim / 2]` (GGUF tensor `rope_freqs.weight`).
     Divisors(Vec<f32>),
 }
@@ -97,9 +102,14 @@ fn from_gguf(model: &Model) -> Result<ModelConfig> {
     let missing = |field: String| Error::MissingField { model: model_name(model), field };
     let arch = meta.str("general.architecture")?.ok_or_else(|| missing("general.architecture".into()))?;
     if arch != "llama" {
-        return Err(Error::Unsupported { model: name, what: format!("architecture {arch}"), supported: SUPPORTED });
+        return Err(Error::Unsupported {
+            model: name,
+            what: format!("architecture {arch}"),
+            supported: SUPPORTED,
+        });
     }
-    let size = |key: &str| -> Result<Option<usize>> { Ok(meta.u64(&format!("llama.{key}"))?.map(|v| v as usize)) };
+    let size =
+        |key: &str| -> Result<Option<usize>> { Ok(meta.u64(&format!("llama.{key}"))?.map(|v| v as usize)) };
     let need = |key: &str| -> Result<usize> { size(key)?.ok_or_else(|| missing(format!("llama.{key}"))) };
     let (dim, n_heads) = (need("embedding_length")?, need("attention.head_count")?);
     let head_dim = match size("attention.key_length")? {
@@ -110,7 +120,11 @@ fn from_gguf(model: &Model) -> Result<ModelConfig> {
     refuse_unless_equal(model, "llama.rope.dimension_count", size("rope.dimension_count")?, head_dim)?;
     refuse_unless_equal(model, "llama.expert_count", size("expert_count")?.or(Some(0)), 0)?;
     if let Some(kind) = meta.str("llama.rope.scaling.type")?.filter(|kind| *kind != "none") {
-        return Err(Error::Unsupported { model: name, what: format!("rope scaling {kind}"), supported: SUPPORTED });
+        return Err(Error::Unsupported {
+            model: name,
+            what: format!("rope scaling {kind}"),
+            supported: SUPPORTED,
+        });
     }
     let vocab = match size("vocab_size")? {
         Some(vocab) => vocab,
@@ -153,8 +167,8 @@ fn refuse_unless_equal(model: &Model, field: &str, got: Option<usize>, expected:
 
 fn from_json(model: &Model, bytes: &[u8]) -> Result<ModelConfig> {
     let name = model_name(model);
-    let json: Value = serde_json::from_slice(bytes)
-        .map_err(|source| Error::ConfigJson { model: name.clone(), source })?;
+    let json: Value =
+        serde_json::from_slice(bytes).map_err(|source| Error::ConfigJson { model: name.clone(), source })?;
     let unsupported =
         |what: String| Error::Unsupported { model: model_name(model), what, supported: SUPPORTED };
     match json.get("model_type").and_then(Value::as_str) {
@@ -207,7 +221,8 @@ fn number(json: &Value, key: &str) -> Option<f64> {
 
 fn scaling_from_json(model: &Model, rope: Option<&Value>) -> Result<RopeScaling> {
     let Some(rope) = rope else { return Ok(RopeScaling::None) };
-    let kind = rope.get("rope_type").or_else(|| rope.get("type")).and_then(Value::as_str).unwrap_or("default");
+    let kind =
+        rope.get("rope_type").or_else(|| rope.get("type")).and_then(Value::as_str).unwrap_or("default");
     let need = |key: &str| {
         number(rope, key).filter(|v| *v > 0.0).ok_or_else(|| Error::MissingField {
             model: model_name(model),

@@ -78,7 +78,8 @@ impl Engine {
         let mut engine =
             Self { name, config, fingerprint, tokenizer, header, stop_ids, run, gate: Gate::default() };
         let pages = engine.prefill_header()?;
-        engine.header.pages = pages.pages.into_iter().map(|l| l.into_iter().map(Arc::new).collect()).collect();
+        engine.header.pages =
+            pages.pages.into_iter().map(|l| l.into_iter().map(Arc::new).collect()).collect();
         Ok(engine)
     }
 
@@ -119,7 +120,9 @@ impl Engine {
             row_kind: RowKind::Isolated,
             dtype: self.run.kv_dtype(),
             order: PageOrder::PageMajor,
-            layers: (0..self.config.n_layers as u32).map(|layer| StoredLayer { layer, shape, first_page: 0 }).collect(),
+            layers: (0..self.config.n_layers as u32)
+                .map(|layer| StoredLayer { layer, shape, first_page: 0 })
+                .collect(),
             tokens,
         }
     }

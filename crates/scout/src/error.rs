@@ -14,11 +14,15 @@ pub enum Error {
     Shape { model: String, tensor: String, expected: Vec<u64>, got: Vec<u64> },
     #[error("token {id} is outside the vocabulary of {vocab}")]
     TokenOutOfRange { id: u32, vocab: usize },
-    #[error("{asked} tokens do not fit the model's window of {window}; ask about less or shorten the question")]
+    #[error(
+        "{asked} tokens do not fit the model's window of {window}; ask about less or shorten the question"
+    )]
     WindowExceeded { asked: u64, window: u64 },
     #[error("the chat template cannot be rendered: {source}")]
     Template { source: minijinja::Error },
-    #[error("the chat template does not keep the message text together, so that no header can be cut from it")]
+    #[error(
+        "the chat template does not keep the message text together, so that no header can be cut from it"
+    )]
     TemplateSplitsContent,
     #[error("stopped before the end")]
     Cancelled,

@@ -148,7 +148,11 @@ impl<O: Ops> Model<O> {
         if asked > 0 {
             let mut acts = O::Acts::default();
             self.ops.norm(&last, &self.weights.norm, self.config.rms_eps, &mut acts);
-            self.ops.matmul(&acts, self.weights.head.as_ref().unwrap_or(&self.weights.embedding), &mut logits);
+            self.ops.matmul(
+                &acts,
+                self.weights.head.as_ref().unwrap_or(&self.weights.embedding),
+                &mut logits,
+            );
         }
         logits
     }

@@ -46,7 +46,12 @@ const GGUF: Names = Names {
     norm: "output_norm.weight",
     head: "output.weight",
     attention_norm: "blk.{}.attn_norm.weight",
-    qkvo: ["blk.{}.attn_q.weight", "blk.{}.attn_k.weight", "blk.{}.attn_v.weight", "blk.{}.attn_output.weight"],
+    qkvo: [
+        "blk.{}.attn_q.weight",
+        "blk.{}.attn_k.weight",
+        "blk.{}.attn_v.weight",
+        "blk.{}.attn_output.weight",
+    ],
     ffn_norm: "blk.{}.ffn_norm.weight",
     gate_up_down: ["blk.{}.ffn_gate.weight", "blk.{}.ffn_up.weight", "blk.{}.ffn_down.weight"],
 };
@@ -106,7 +111,8 @@ impl<'a> Checkpoint<'a> {
             self.tensor(k, l, &[kv_dim, c.dim])?,
             self.tensor(v, l, &[kv_dim, c.dim])?,
         ];
-        let gate_up = [self.tensor(gate, l, &[c.hidden_dim, c.dim])?, self.tensor(up, l, &[c.hidden_dim, c.dim])?];
+        let gate_up =
+            [self.tensor(gate, l, &[c.hidden_dim, c.dim])?, self.tensor(up, l, &[c.hidden_dim, c.dim])?];
         Ok(Layer {
             attention_norm: self.vector(self.names.attention_norm, l, c.dim)?,
             wqkv: ops.matrix(&[&qkv[0], &qkv[1], &qkv[2]])?,

@@ -125,7 +125,13 @@ impl Sequence {
 impl Engine {
     /// Composes slots `visible` of page `page` of a segment behind what the sequence already holds; the other slots
     /// of the page are masked.
-    pub fn compose(&self, sequence: &mut Sequence, segment: &Segment, page: u64, visible: Range<usize>) -> Result<()> {
+    pub fn compose(
+        &self,
+        sequence: &mut Sequence,
+        segment: &Segment,
+        page: u64,
+        visible: Range<usize>,
+    ) -> Result<()> {
         let layers: Vec<u32> = (0..self.config().n_layers as u32).collect();
         sequence.compose(segment.pages(&layers, &[page])?, visible);
         Ok(())

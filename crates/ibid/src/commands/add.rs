@@ -81,10 +81,14 @@ fn summarise(corpus: &Corpus, report: &AddReport, out: &Out) {
     ));
     for refused in &report.refused {
         let reason = refused.error.as_ref().and_then(|error| error["message"].as_str()).unwrap_or_default();
-        out.line(format_args!("  {} is not readable [{}] {reason}", refused.path, refused.state));
+        out.line(format_args!(
+            "  {} is not readable [{}] {reason}",
+            crate::rest::label(&refused.path),
+            refused.state
+        ));
     }
     for skipped in &report.skipped {
-        out.line(format_args!("  {} was skipped: {}", skipped.path, skipped.reason));
+        out.line(format_args!("  {} was skipped: {}", crate::rest::label(&skipped.path), skipped.reason));
     }
     if !report.missing.is_empty() {
         out.line(format_args!(

