@@ -33,11 +33,11 @@ demo: toolchain
 	@cargo build --release --package ibid
 	ibid() { echo "\$$ ibid $$*"; $(RELEASE) --data $(DEMO_DATA) "$$@"; }
 	ibid model fetch
-	ibid add first examples/corpus/us-states-2009.csv
-	ibid ask first 'Which state has the capital Juneau?' || [ $$? -eq 3 ]
+	ibid add first examples/corpus/debian-constitution.docx
+	ibid ask first "How long is the Project Secretary's term of office?" || [ $$? -eq 3 ]
 	echo 'Now the whole sample corpus. Stop with Ctrl-C whenever you like; make demo goes on where it stopped.'
 	ibid add sample examples/corpus
-	ibid ask sample 'What is the term of office of the Project Leader?' || [ $$? -eq 3 ]
+	ibid ask sample 'Who invented the Monotype machine?' || [ $$? -eq 3 ]
 	echo 'Ask your own: $(RELEASE) --data $(DEMO_DATA) ask sample "..."'
 
 test: toolchain nextest

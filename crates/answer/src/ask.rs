@@ -25,7 +25,7 @@ const MAX_REBUILDS: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Whatever scores best on the tuning half of the question set: quoting.
+    /// Quoting: a quote cannot say what the documents do not.
     #[default]
     Auto,
     /// Whole units of the documents, word for word.

@@ -1,8 +1,8 @@
 //! Which unit, and which passage, the answer rests on: a weighed sum of independent evidence.
 //!
 //! A 135M model is easily distracted, so that no single signal decides: the question's terms, the rank of the passage,
-//! the attention mass, and the model's likelihood each have a say. Weights were fitted on the tuning half of the
-//! question set (`ibid eval`), the other half is untouched.
+//! the attention mass, and the model's likelihood each have a say. The weights are chosen by hand and not
+//! fitted yet: `ibid eval` on the tuning half of the question set is how to fit them.
 
 use serde::{Deserialize, Serialize};
 

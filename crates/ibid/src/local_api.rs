@@ -52,7 +52,7 @@ fn socket_path(data: &DataFolder) -> Result<PathBuf> {
     let folder = std::env::temp_dir().join(format!("ibid-{}", &name[..16]));
     match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
         Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
-            return Err(e).with_context(|| format!("cannot make {}", folder.display()));
+            Err(e).with_context(|| format!("cannot make {}", folder.display()))
         }
         _ => Ok(folder.join("socket")),
     }

@@ -117,9 +117,8 @@ pub async fn open_engine(data: &DataFolder, settings: &Settings, out: &Out) -> R
     let cache = data.path().join("fingerprints");
     let mut meter = Meter::new(out, "hashing model", "bytes");
     let engine = tokio::task::spawn_blocking(move || {
-        Engine::open(&path, numerics, &cache, &mut |hashed| {
-            meter.report(hashed.bytes_done, hashed.bytes_total)
-        })
+        let mut progress = |hashed: weights::Progress| meter.report(hashed.bytes_done, hashed.bytes_total);
+        anyhow::Ok(Engine::open(&path, numerics, &cache, &mut progress)?)
     })
     .await??;
     Ok(Arc::new(engine))

@@ -39,12 +39,12 @@ pub fn run(data: &DataFolder, settings: &Settings, args: &Logits, out: &Out) -> 
 
 /// A safetensors file with the one tensor `logits`: header length (u64 LE), JSON header, values (f32 LE).
 fn write_tensor(path: &std::path::Path, rows: usize, width: usize, values: &[f32]) -> std::io::Result<()> {
-    let bytes = values.len() * size_of::<f32>();
+    let bytes = size_of_val(values);
     let mut header =
         json!({ "logits": { "dtype": "F32", "shape": [rows, width], "data_offsets": [0, bytes] } })
             .to_string();
     // The values begin at a multiple of 8, padded with spaces as the format allows.
-    while header.len() % 8 != 0 {
+    while !header.len().is_multiple_of(8) {
         header.push(' ');
     }
     let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
