@@ -35,7 +35,7 @@ pub(crate) const LAYER_BYTES: usize = 24;
 /// Offset, length, checksum.
 pub(crate) const ENTRY_BYTES: usize = 16 + CHECKSUM_BYTES;
 /// Pages start at a multiple of a cache line. Every page is a multiple of it too, so pages lie without gaps
-/// and a run of them is one read; aligning to 4,096 would add up to 4,095 bytes to a page of 26,112.
+/// and a run of them is one read; aligning to 4,096 would add up to 4,095 bytes to a page of 26,880.
 const PAGE_ALIGN: u64 = 64;
 
 /// A page's place: its number in the directory and its bytes in the file.

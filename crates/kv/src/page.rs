@@ -12,6 +12,10 @@ use crate::error::{KvError, Result};
 /// Token positions per page.
 pub const PAGE_TOKENS: usize = 64;
 
+/// Dimensions of an `Int8` key that share a scale; the last group of a head may be shorter. Keys have a few channels far
+/// larger than the rest, values do not: a value has one scale per token and head.
+pub const KEY_GROUP: usize = 32;
+
 /// Largest |code| of an `Int8` row. −128 is not used, so that the code range is symmetric.
 pub const CODE_MAX: f32 = 127.0;
 
@@ -22,7 +26,7 @@ pub enum Dtype {
     F32,
     /// 2 bytes per value, rounded half to even.
     Bf16,
-    /// 1 byte per value and one f32 scale per token and head.
+    /// 1 byte per value; an f32 scale per token, head and [`KEY_GROUP`] of keys, and one per token and head of values.
     Int8,
 }
 
@@ -59,6 +63,11 @@ pub struct PageShape {
 }
 
 impl PageShape {
+    /// Scales of one token's key in one head.
+    pub const fn key_groups(self) -> usize {
+        self.head_dim.div_ceil(KEY_GROUP)
+    }
+
     /// Values in one token's K row, and in its V row.
     pub const fn row_values(self) -> usize {
         self.n_kv_heads * self.head_dim
@@ -85,10 +94,10 @@ impl Sections {
         let per_head = |bytes: usize| shape.n_kv_heads.checked_mul(PAGE_TOKENS * bytes);
         let sections = || {
             let values = per_head(dtype.value_bytes())?.checked_mul(shape.head_dim)?;
-            let scales = per_head(dtype.scale_bytes())?;
-            let v = values.checked_add(scales)?;
+            let v_scale_bytes = per_head(dtype.scale_bytes())?;
+            let v = values.checked_add(v_scale_bytes.checked_mul(shape.key_groups())?)?;
             let v_scales = v.checked_add(values)?;
-            Some(Self { k_scales: values, v, v_scales, end: v_scales.checked_add(scales)? })
+            Some(Self { k_scales: values, v, v_scales, end: v_scales.checked_add(v_scale_bytes)? })
         };
         sections().expect("a page's bytes fit the address space")
     }
@@ -173,7 +182,8 @@ impl PageBuf {
                     Dtype::F32 => (self.k_f32(head)[at_k], self.v_f32(head)[at_v]),
                     Dtype::Bf16 => (self.k_bf16(head)[at_k].to_f32(), self.v_bf16(head)[at_v].to_f32()),
                     Dtype::Int8 => (
-                        f32::from(self.k_codes(head)[at_k]) * self.k_scales(head)[slot],
+                        f32::from(self.k_codes(head)[at_k])
+                            * self.k_scales(head)[dim / KEY_GROUP * PAGE_TOKENS + slot],
                         f32::from(self.v_codes(head)[at_v]) * self.v_scales(head)[slot],
                     ),
                 };
@@ -188,9 +198,9 @@ impl PageBuf {
         self.values(Dtype::Int8, 0, head)
     }
 
-    /// `Int8` key scales of a head, `[64]`.
+    /// `Int8` key scales of a head, `[key_groups, 64]`.
     pub fn k_scales(&self, head: usize) -> &[f32] {
-        self.scales(self.sections().k_scales, head)
+        self.scales(self.sections().k_scales, head, self.shape.key_groups())
     }
 
     /// `Int8` values of a head, `[64, head_dim]`.
@@ -200,7 +210,7 @@ impl PageBuf {
 
     /// `Int8` value scales of a head, `[64]`.
     pub fn v_scales(&self, head: usize) -> &[f32] {
-        self.scales(self.sections().v_scales, head)
+        self.scales(self.sections().v_scales, head, 1)
     }
 
     /// `F32` keys of a head, `[head_dim, 64]`: position fastest.
@@ -257,7 +267,8 @@ impl PageBuf {
         runs(0, n_kv_heads * head_dim, value_bytes)
             && runs(sections.v, n_kv_heads, value_bytes * head_dim)
             && (self.dtype != Dtype::Int8
-                || (runs(sections.k_scales, n_kv_heads, 4) && runs(sections.v_scales, n_kv_heads, 4)))
+                || (runs(sections.k_scales, n_kv_heads * self.shape.key_groups(), 4)
+                    && runs(sections.v_scales, n_kv_heads, 4)))
     }
 
     fn write_head<T: Pod>(
@@ -280,20 +291,27 @@ impl PageBuf {
     }
 
     fn write_head_int8(&mut self, head: usize, slot: usize, k: &[f32], v: &[f32]) {
-        let sections = self.sections();
-        let (k_scale, v_scale) = (int8_scale(k), int8_scale(v));
-        let keys = self.values_mut::<i8>(Dtype::Int8, 0, head);
-        for (column, &x) in keys.chunks_exact_mut(PAGE_TOKENS).zip(k) {
-            column[slot] = int8_code(x, k_scale);
+        let (sections, n_groups) = (self.sections(), self.shape.key_groups());
+        for (group, k) in k.chunks(KEY_GROUP).enumerate() {
+            let scale = int8_scale(k);
+            let first = group * KEY_GROUP;
+            let keys = self.values_mut::<i8>(Dtype::Int8, 0, head);
+            for (column, &x) in keys.chunks_exact_mut(PAGE_TOKENS).skip(first).zip(k) {
+                column[slot] = int8_code(x, scale);
+            }
+            self.set_scale(sections.k_scales, (head * n_groups + group) * PAGE_TOKENS + slot, scale);
         }
+        let scale = int8_scale(v);
         let values = self.values_mut::<i8>(Dtype::Int8, sections.v, head);
         for (cell, &x) in values[slot * v.len()..][..v.len()].iter_mut().zip(v) {
-            *cell = int8_code(x, v_scale);
+            *cell = int8_code(x, scale);
         }
-        for (start, scale) in [(sections.k_scales, k_scale), (sections.v_scales, v_scale)] {
-            let at = start + (head * PAGE_TOKENS + slot) * 4;
-            self.as_bytes_mut()[at..at + 4].copy_from_slice(bytemuck::bytes_of(&scale));
-        }
+        self.set_scale(sections.v_scales, head * PAGE_TOKENS + slot, scale);
+    }
+
+    /// Scale number `index` of the section that starts at `start`.
+    fn set_scale(&mut self, start: usize, index: usize, scale: f32) {
+        self.as_bytes_mut()[start + index * 4..][..4].copy_from_slice(bytemuck::bytes_of(&scale));
     }
 
     fn sections(&self) -> Sections {
@@ -318,10 +336,11 @@ impl PageBuf {
         bytemuck::cast_slice_mut(&mut self.as_bytes_mut()[range])
     }
 
-    fn scales(&self, start: usize, head: usize) -> &[f32] {
+    /// One head's scales, `[n_groups, 64]`, in the section that starts at `start`.
+    fn scales(&self, start: usize, head: usize, n_groups: usize) -> &[f32] {
         assert_eq!(self.dtype, Dtype::Int8, "only int8 pages have scales");
         assert!(head < self.shape.n_kv_heads, "head {head} of {}", self.shape.n_kv_heads);
-        let len = PAGE_TOKENS * 4;
+        let len = n_groups * PAGE_TOKENS * 4;
         bytemuck::cast_slice(&self.as_bytes()[start + head * len..][..len])
     }
 
@@ -349,7 +368,7 @@ impl std::fmt::Debug for PageBuf {
     }
 }
 
-/// Scale of one token's head: the largest magnitude over 127. Zero for a row of zeros, and for one so small
+/// Scale of some values of one token: the largest magnitude over 127. Zero for a row of zeros, and for one so small
 /// that the quotient underflows.
 pub fn int8_scale(row: &[f32]) -> f32 {
     row.iter().fold(0.0f32, |max, x| max.max(x.abs())) / CODE_MAX

@@ -7,16 +7,42 @@ use super::matrix::{GROUP, LINES};
 use crate::simd::{Isa, Kernel, LANES, Lanes};
 use crate::{Pairing, RopeTable, Rows};
 
-/// Quantised rows `[n_rows, width]`: i8 codes with one scale per row and group of 32 columns.
+/// Quantised rows `[n_rows, width]`: i8 codes with one scale per row and group of 32 columns. A group that stands out of
+/// its row has a second term: what the first codes left over, quantised once more.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Int8Acts {
-    /// `[n_rows, n_groups]`, each 32 codes, four to a word in little-endian order.
-    pub(super) words: Vec<[i32; LINES]>,
-    /// `[n_rows, n_groups]`: the scale `absmax / 127`, and the scale times the sum of the codes.
-    pub(super) scales: Vec<[f32; 2]>,
+    /// `[n_rows, n_groups]`
+    pub(super) terms: Vec<Term>,
+    /// `[n_rows, n_groups]`: the second terms of a row come first, in the order of their groups.
+    pub(super) seconds: Vec<Second>,
+    /// Second terms of each row, `[n_rows]`.
+    pub(super) n_seconds: Vec<usize>,
     pub(super) n_rows: usize,
     pub(super) width: usize,
 }
+
+/// A group of activations in int8.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Term {
+    /// 32 codes, four to a word in little-endian order.
+    pub(super) words: [i32; LINES],
+    /// `absmax / 127`
+    pub(super) scale: f32,
+    /// The scale times the sum of the codes.
+    pub(super) scaled_sum: f32,
+}
+
+/// The second term of group `group`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Second {
+    pub(super) group: usize,
+    pub(super) term: Term,
+}
+
+/// A group has a second term where its largest magnitude is more than this many times the row's root mean square: its
+/// rounding error grows with its largest value. At 2.5 it is 44 % of the groups of SmolLM2-135M, and the divergence from
+/// f32 over 237 tokens is 0.0012 nats per token, of which int8 KV makes the most; one term everywhere gives 0.006.
+const STANDS_OUT: f32 = 2.5;
 
 /// Rows per task of the row-wise stages.
 const TASK_ROWS: usize = 8;
@@ -35,26 +61,39 @@ impl Int8Acts {
         assert!(width.is_multiple_of(GROUP) && width > 0, "{width} activations are not groups of {GROUP}");
         let n_groups = width / GROUP;
         (self.n_rows, self.width) = (x.n_rows(), width);
-        self.words.resize(x.n_rows() * n_groups, [0; LINES]);
-        self.scales.resize(x.n_rows() * n_groups, [0.0; 2]);
-        let task = |at: usize, words: &mut [[i32; LINES]], scales: &mut [[f32; 2]]| {
+        self.terms.resize(x.n_rows() * n_groups, Term::default());
+        self.seconds.resize(x.n_rows() * n_groups, Second::default());
+        self.n_seconds.resize(x.n_rows(), 0);
+        let task = |at: usize, terms: &mut [Term], seconds: &mut [Second], n_seconds: &mut [usize]| {
             let mut y = vec![0.0f32; width];
-            for (i, (words, scales)) in
-                words.chunks_mut(n_groups).zip(scales.chunks_mut(n_groups)).enumerate()
-            {
-                isa.run(QuantiseRow { x: x.row(at * TASK_ROWS + i), y: &mut y, stage, words, scales });
+            let rows = terms.chunks_mut(n_groups).zip(seconds.chunks_mut(n_groups)).zip(n_seconds);
+            for (i, ((terms, seconds), n_seconds)) in rows.enumerate() {
+                let x = x.row(at * TASK_ROWS + i);
+                *n_seconds = isa.run(QuantiseRow { x, y: &mut y, stage, terms, seconds });
             }
         };
         let chunk = TASK_ROWS * n_groups;
         if x.n_rows() <= TASK_ROWS {
-            task(0, &mut self.words, &mut self.scales);
+            task(0, &mut self.terms, &mut self.seconds, &mut self.n_seconds);
         } else {
-            self.words
+            self.terms
                 .par_chunks_mut(chunk)
-                .zip(self.scales.par_chunks_mut(chunk))
+                .zip(self.seconds.par_chunks_mut(chunk))
+                .zip(self.n_seconds.par_chunks_mut(TASK_ROWS))
                 .enumerate()
-                .for_each(|(at, (words, scales))| task(at, words, scales));
+                .for_each(|(at, ((terms, seconds), n_seconds))| task(at, terms, seconds, n_seconds));
         }
+    }
+
+    /// First terms of row `row`, `[n_groups]`.
+    pub(super) fn terms(&self, row: usize) -> &[Term] {
+        let n_groups = self.width / GROUP;
+        &self.terms[row * n_groups..(row + 1) * n_groups]
+    }
+
+    /// Second terms of row `row`.
+    pub(super) fn seconds(&self, row: usize) -> &[Second] {
+        &self.seconds[row * (self.width / GROUP)..][..self.n_seconds[row]]
     }
 }
 
@@ -62,15 +101,16 @@ struct QuantiseRow<'a> {
     x: &'a [f32],
     y: &'a mut [f32],
     stage: Stage<'a>,
-    words: &'a mut [[i32; LINES]],
-    scales: &'a mut [[f32; 2]],
+    terms: &'a mut [Term],
+    seconds: &'a mut [Second],
 }
 
 impl Kernel for QuantiseRow<'_> {
-    type Out = ();
+    /// Number of second terms.
+    type Out = usize;
 
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(self, l: L) -> usize {
         let y = match self.stage {
             Stage::Copy => self.x,
             Stage::Norm { weight, eps } => {
@@ -82,9 +122,19 @@ impl Kernel for QuantiseRow<'_> {
                 &*self.y
             }
         };
-        for ((y, words), scales) in y.as_chunks::<GROUP>().0.iter().zip(self.words).zip(self.scales) {
-            quantise_group(l, y, words, scales);
+        let groups = y.as_chunks::<GROUP>().0;
+        for (x, term) in groups.iter().zip(&mut *self.terms) {
+            *term = quantise_group(l, x);
         }
+        let limit = STANDS_OUT * root_mean_square(l, y, 0.0) / 127.0;
+        let mut n_seconds = 0;
+        for (group, (x, first)) in groups.iter().zip(&*self.terms).enumerate() {
+            if first.scale > limit {
+                self.seconds[n_seconds] = Second { group, term: quantise_group(l, &left_over(l, x, first)) };
+                n_seconds += 1;
+            }
+        }
+        n_seconds
     }
 }
 
@@ -96,7 +146,7 @@ fn abs<L: Lanes>(l: L, x: L::F) -> L::F {
 
 /// `code = round(x · (127 / absmax))`, ties to even; all zero when absmax is 0 or too small to divide by.
 #[inline(always)]
-fn quantise_group<L: Lanes>(l: L, x: &[f32; GROUP], words: &mut [i32; LINES], scales: &mut [f32; 2]) {
+fn quantise_group<L: Lanes>(l: L, x: &[f32; GROUP]) -> Term {
     let [low, high] = as_pair(x);
     let (low, high) = (l.load(low), l.load(high));
     let absmax = l.largest(l.max(abs(l, low), abs(l, high)));
@@ -105,13 +155,26 @@ fn quantise_group<L: Lanes>(l: L, x: &[f32; GROUP], words: &mut [i32; LINES], sc
     l.store_i8(l.mul(low, l.splat(inverse)), &mut codes[0]);
     l.store_i8(l.mul(high, l.splat(inverse)), &mut codes[1]);
     let codes: &[i8] = codes.as_flattened();
+    let mut words = [0; LINES];
     let mut sum = 0i32;
     for (word, codes) in words.iter_mut().zip(codes.as_chunks::<4>().0) {
         *word = i32::from_le_bytes(codes.map(|code| code as u8));
         sum += codes.iter().map(|&code| i32::from(code)).sum::<i32>();
     }
     let scale = if absmax > 1e-30 { absmax / 127.0 } else { 0.0 };
-    *scales = [scale, scale * sum as f32];
+    Term { words, scale, scaled_sum: scale * sum as f32 }
+}
+
+/// `x − scale · code`, rounded once.
+#[inline(always)]
+fn left_over<L: Lanes>(l: L, x: &[f32; GROUP], term: &Term) -> [f32; GROUP] {
+    let mut left = *x;
+    let codes = term.words.map(|word| word.to_le_bytes().map(|code| code as i8));
+    let codes = codes.as_flattened().as_chunks::<LANES>().0;
+    for (left, codes) in left.as_chunks_mut::<LANES>().0.iter_mut().zip(codes) {
+        l.store(l.fnma(l.load_i8(codes), l.splat(term.scale), l.load(left)), left);
+    }
+    left
 }
 
 #[inline(always)]
@@ -120,15 +183,21 @@ fn as_pair(x: &[f32; GROUP]) -> [&[f32; LANES]; 2] {
     [&halves[0], &halves[1]]
 }
 
-/// `x · (1 / sqrt(mean(x²) + eps)) · weight`; squares are summed lane by lane, then over the lanes.
+/// `sqrt(mean(x²) + eps)`; squares are summed lane by lane, then over the lanes.
 #[inline(always)]
-fn norm_row<L: Lanes>(l: L, x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
+fn root_mean_square<L: Lanes>(l: L, x: &[f32], eps: f32) -> f32 {
     let mut squares = l.splat(0.0);
     for x in x.as_chunks::<LANES>().0 {
         let x = l.load(x);
         squares = l.fma(x, x, squares);
     }
-    let factor = l.splat(1.0 / (l.sum(squares) / x.len() as f32 + eps).sqrt());
+    (l.sum(squares) / x.len() as f32 + eps).sqrt()
+}
+
+/// `x · (1 / sqrt(mean(x²) + eps)) · weight`
+#[inline(always)]
+fn norm_row<L: Lanes>(l: L, x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
+    let factor = l.splat(1.0 / root_mean_square(l, x, eps));
     let vectors = x.as_chunks::<LANES>().0.iter().zip(weight.as_chunks::<LANES>().0);
     for ((x, w), y) in vectors.zip(y.as_chunks_mut::<LANES>().0) {
         l.store(l.mul(l.mul(l.load(x), factor), l.load(w)), y);

@@ -58,7 +58,7 @@ impl Ops for Int8 {
     type Acts = Int8Acts;
 
     fn numerics(&self) -> &'static str {
-        "int8-1"
+        "int8-2"
     }
 
     fn kv_dtype(&self) -> kv::Dtype {

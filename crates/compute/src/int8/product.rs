@@ -1,8 +1,8 @@
 //! The matrix product: exact integer dot products by group, summed in f32 in the order of the groups.
 //!
 //! Per output: `acc = fma(dot, d · sa, acc); acc = fma(m, sa · sum, acc)` for groups 0, 1, 2 …, where `dot` is the
-//! integer dot product of codes, `sa` the activation scale and `sum` the sum of activation codes. Nothing else
-//! touches the value, so it depends neither on the other tokens nor on tiles, threads or instruction set.
+//! integer dot product of codes, `sa` the activation scale and `sum` the sum of activation codes; then the same for the
+//! second terms of the groups that have one. Nothing else touches the value, so it depends neither on the other tokens nor on tiles, threads or instruction set.
 //!
 //! A block is T tokens by R tiles of 16 rows (4 × 2 with AVX-512: 16 sums in f32 and 16 in i32). Per group and token a
 //! tile costs 8 dot products and 4 f32 operations, so at most 2/3 of the int8 peak is reachable; one thread reaches
@@ -10,7 +10,7 @@
 
 use rayon::prelude::*;
 
-use super::acts::Int8Acts;
+use super::acts::{Int8Acts, Term};
 use super::matrix::{Int8Matrix, LINES, Line, Tile};
 use crate::Rows;
 use crate::simd::{Isa, Kernel, LANES, Lanes, Scatter};
@@ -118,42 +118,18 @@ impl Product<'_> {
         tiles: &[Tile<'_>; R],
     ) {
         let n_groups = self.w.n_groups();
-        let words: [&[[i32; LINES]]; T] =
-            std::array::from_fn(|t| &self.acts.words[(first + t) * n_groups..][..n_groups]);
-        let scales: [&[[f32; 2]]; T] =
-            std::array::from_fn(|t| &self.acts.scales[(first + t) * n_groups..][..n_groups]);
+        let terms: [&[Term]; T] = std::array::from_fn(|t| &self.acts.terms(first + t)[..n_groups]);
         let per_group = if FORM == NIBBLES { LINES / 2 } else { LINES };
         let lines: [&[Line]; R] = std::array::from_fn(|r| &tiles[r].lines[..n_groups * per_group]);
         let mut acc = [[l.splat(0.0); R]; T];
         for g in 0..n_groups {
-            let mut dots = [[l.zero_i32(); R]; T];
-            for j in 0..LINES / 2 {
-                for r in 0..R {
-                    let line = &lines[r][g * per_group..][..per_group];
-                    let (low, high) = if FORM == NIBBLES {
-                        l.load_nibbles(&line[j].0)
-                    } else {
-                        (l.load_bytes(&line[j].0), l.load_bytes(&line[j + LINES / 2].0))
-                    };
-                    for t in 0..T {
-                        let word = &words[t][g];
-                        if FORM == BYTES {
-                            dots[t][r] = l.dot::<false>(dots[t][r], low, word[j]);
-                            dots[t][r] = l.dot::<false>(dots[t][r], high, word[j + LINES / 2]);
-                        } else {
-                            dots[t][r] = l.dot::<true>(dots[t][r], low, word[j]);
-                            dots[t][r] = l.dot::<true>(dots[t][r], high, word[j + LINES / 2]);
-                        }
-                    }
-                }
-            }
-            for r in 0..R {
-                let (d, m) = tiles[r].scales(l, g);
-                for t in 0..T {
-                    let [scale, scaled_sum] = scales[t][g];
-                    acc[t][r] = l.fma(l.to_f32(dots[t][r]), l.mul(d, l.splat(scale)), acc[t][r]);
-                    acc[t][r] = l.fma(m, l.splat(scaled_sum), acc[t][r]);
-                }
+            let of_group: [&Term; T] = std::array::from_fn(|t| &terms[t][g]);
+            group::<L, T, R, FORM>(l, g, &lines, tiles, of_group, &mut acc);
+        }
+        for (t, acc) in acc.iter_mut().enumerate() {
+            for second in self.acts.seconds(first + t) {
+                let acc = std::array::from_mut(acc);
+                group::<L, 1, R, FORM>(l, second.group, &lines, tiles, [&second.term], acc);
             }
         }
         for (t, acc) in acc.into_iter().enumerate() {
@@ -175,6 +151,48 @@ impl Product<'_> {
         l.store(value, &mut lanes);
         for (out, value) in out.iter_mut().zip(lanes) {
             *out = if self.add { *out + value } else { value };
+        }
+    }
+}
+
+/// Adds group `g` of `T` tokens against `R` tiles to the sums.
+#[inline(always)]
+fn group<L: Lanes, const T: usize, const R: usize, const FORM: u8>(
+    l: L,
+    g: usize,
+    lines: &[&[Line]; R],
+    tiles: &[Tile<'_>; R],
+    terms: [&Term; T],
+    acc: &mut [[L::F; R]; T],
+) {
+    let per_group = if FORM == NIBBLES { LINES / 2 } else { LINES };
+    let mut dots = [[l.zero_i32(); R]; T];
+    for j in 0..LINES / 2 {
+        for r in 0..R {
+            let line = &lines[r][g * per_group..][..per_group];
+            let (low, high) = if FORM == NIBBLES {
+                l.load_nibbles(&line[j].0)
+            } else {
+                (l.load_bytes(&line[j].0), l.load_bytes(&line[j + LINES / 2].0))
+            };
+            for t in 0..T {
+                let words = &terms[t].words;
+                if FORM == BYTES {
+                    dots[t][r] = l.dot::<false>(dots[t][r], low, words[j]);
+                    dots[t][r] = l.dot::<false>(dots[t][r], high, words[j + LINES / 2]);
+                } else {
+                    dots[t][r] = l.dot::<true>(dots[t][r], low, words[j]);
+                    dots[t][r] = l.dot::<true>(dots[t][r], high, words[j + LINES / 2]);
+                }
+            }
+        }
+    }
+    for r in 0..R {
+        let (d, m) = tiles[r].scales(l, g);
+        for t in 0..T {
+            let Term { scale, scaled_sum, .. } = *terms[t];
+            acc[t][r] = l.fma(l.to_f32(dots[t][r]), l.mul(d, l.splat(scale)), acc[t][r]);
+            acc[t][r] = l.fma(m, l.splat(scaled_sum), acc[t][r]);
         }
     }
 }

@@ -3,6 +3,7 @@ use std::io::Write;
 use weights::testing::GgufWriter;
 use weights::{DType, Model};
 
+use super::acts::Term;
 use super::matrix::GROUP;
 use super::*;
 use crate::{KvBlock, PAGE_LEN, Reference};
@@ -94,20 +95,35 @@ fn with_threads<R: Send>(n: usize, f: impl FnOnce() -> R + Send) -> R {
     rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap().install(f)
 }
 
+fn codes(term: &Term) -> impl Iterator<Item = i8> {
+    term.words.into_iter().flat_map(|word| word.to_le_bytes().map(|code| code as i8))
+}
+
+/// Rows of which every third has a few values far larger than the rest.
+fn uneven_rows(seed: u64, n_rows: usize, width: usize) -> Rows {
+    let mut x = Random(seed).rows(n_rows, width);
+    for t in (0..n_rows).step_by(3) {
+        x.row_mut(t)[(7 * t + 5) % width] *= 300.0;
+        x.row_mut(t)[(31 * t + 70) % width] *= -90.0;
+    }
+    x
+}
+
 /// The formula of the product, term by term, without tiles, blocks or lanes.
 fn naive_product(acts: &Int8Acts, tensor: &weights::Tensor<'_>) -> Rows {
-    let (n_out, n_groups) = (tensor.rows() as usize, acts.width / GROUP);
+    let n_out = tensor.rows() as usize;
     let mut out = Rows::zeros(acts.n_rows, n_out);
     for o in 0..n_out {
         let groups = group::row_groups(tensor, o as u64).unwrap();
         for t in 0..acts.n_rows {
             let mut sum = 0.0f32;
-            for (g, group) in groups.iter().enumerate() {
-                let codes = acts.words[t * n_groups + g].iter().flat_map(|word| word.to_le_bytes());
-                let dot: i32 = codes.zip(group.codes).map(|(a, w)| i32::from(a as i8) * i32::from(w)).sum();
-                let [scale, scaled_sum] = acts.scales[t * n_groups + g];
-                sum = (dot as f32).mul_add(group.d * scale, sum);
-                sum = group.m.mul_add(scaled_sum, sum);
+            let firsts = acts.terms(t).iter().enumerate();
+            let seconds = acts.seconds(t).iter().map(|second| (second.group, &second.term));
+            for (g, term) in firsts.chain(seconds) {
+                let group = &groups[g];
+                let dot: i32 = codes(term).zip(group.codes).map(|(a, w)| i32::from(a) * i32::from(w)).sum();
+                sum = (dot as f32).mul_add(group.d * term.scale, sum);
+                sum = group.m.mul_add(term.scaled_sum, sum);
             }
             out.row_mut(t)[o] = sum;
         }
@@ -122,7 +138,7 @@ fn products_are_the_formula_bit_for_bit_on_every_instruction_set() {
     for (at, dtype) in DTYPES.iter().enumerate() {
         let tensor = model.tensor(&at.to_string()).unwrap();
         for n_rows in [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 33] {
-            let x = Random(n_rows as u64).rows(n_rows, 256);
+            let x = uneven_rows(n_rows as u64, n_rows, 256);
             for ops in all() {
                 let w = ops.matrix(&[&tensor]).unwrap();
                 let (mut acts, mut out) = (Int8Acts::default(), Rows::default());
@@ -235,8 +251,12 @@ fn row_stages(ops: Int8, x: &Rows) -> (Int8Acts, Int8Acts, Rows) {
 
 #[test]
 fn row_stages_have_the_same_bits_on_every_instruction_set_and_in_every_batch() {
-    let x = Random(5).rows(19, 192);
+    let x = uneven_rows(5, 19, 192);
     let (normed, gated, turned) = row_stages(Int8::with_isa(*crate::Isa::available().last().unwrap()), &x);
+    assert!(
+        (0..19).any(|row| !normed.seconds(row).is_empty()),
+        "rows with second terms are part of the test"
+    );
     for ops in all() {
         assert_eq!(
             row_stages(ops, &x),
@@ -249,8 +269,9 @@ fn row_stages_have_the_same_bits_on_every_instruction_set_and_in_every_batch() {
         }
     }
     let one = row_stages(Int8::new(), &Rows::from_vec(x.row(0).to_vec(), 192));
-    assert_eq!(one.0.words[..], normed.words[..6]);
-    assert_eq!(one.1.scales[..], gated.scales[..3]);
+    for (one, all) in [(&one.0, &normed), (&one.1, &gated)] {
+        assert_eq!((one.terms(0), one.seconds(0)), (all.terms(0), all.seconds(0)));
+    }
 }
 
 #[test]
@@ -269,13 +290,12 @@ fn row_stages_are_near_the_reference() {
         &[7, 8, 9],
     );
     for (fast, slow) in [(&normed, &slow_normed), (&gated, &slow_gated)] {
-        for (g, slow) in slow.as_slice().chunks(GROUP).enumerate() {
-            let [scale, _] = fast.scales[g];
+        for (term, slow) in fast.terms.iter().zip(slow.as_slice().chunks(GROUP)) {
+            let scale = term.scale;
             let absmax = slow.iter().fold(0.0f32, |a, x| a.max(x.abs()));
             assert!((scale * 127.0 - absmax).abs() <= 2e-6 * absmax, "scale {scale} of absmax {absmax}");
-            let codes = fast.words[g].iter().flat_map(|word| word.to_le_bytes());
-            for (code, slow) in codes.zip(slow) {
-                assert!((f32::from(code as i8) * scale - slow).abs() <= 0.501 * scale);
+            for (code, slow) in codes(term).zip(slow) {
+                assert!((f32::from(code) * scale - slow).abs() <= 0.501 * scale);
             }
         }
     }
@@ -292,8 +312,29 @@ fn tiny_and_zero_rows_quantise_to_zero_or_keep_their_size() {
             &Rows::from_vec([[0.0; 32], [1e-38; 32], [1e-20; 32], [-3e38; 32]].concat(), 32),
             &mut acts,
         );
-        assert_eq!(acts.scales[..2], [[0.0; 2]; 2]);
-        assert_eq!((acts.words[2][0], acts.words[3][0]), (0x7f7f_7f7f, i32::from_le_bytes([129; 4])));
+        assert_eq!(acts.terms[..2], [Term::default(); 2]);
+        assert_eq!(
+            (acts.terms[2].words[0], acts.terms[3].words[0]),
+            (0x7f7f_7f7f, i32::from_le_bytes([129; 4]))
+        );
+    }
+}
+
+#[test]
+fn a_group_that_stands_out_is_kept_to_two_terms() {
+    let mut row = vec![0.01; 96];
+    (row[40], row[41]) = (5.0, 0.0301);
+    for ops in all() {
+        let mut acts = Int8Acts::default();
+        ops.activations(&Rows::from_vec(row.clone(), 96), &mut acts);
+        let [second] = acts.seconds(0) else { panic!("one second term, not {:?}", acts.seconds(0)) };
+        assert_eq!(second.group, 1);
+        let first = acts.terms(0)[1];
+        for (k, (a, b)) in codes(&first).zip(codes(&second.term)).enumerate() {
+            let kept = f32::from(a) * first.scale + f32::from(b) * second.term.scale;
+            assert!((kept - row[32 + k]).abs() <= 0.501 * second.term.scale, "column {k}: {kept}");
+        }
+        assert!(second.term.scale * 127.0 <= 0.501 * first.scale);
     }
 }
 

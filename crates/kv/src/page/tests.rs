@@ -2,7 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const SHAPE: PageShape = PageShape { n_kv_heads: 3, head_dim: 5 };
+/// Two groups of key scales, the second of three dimensions.
+const SHAPE: PageShape = PageShape { n_kv_heads: 3, head_dim: 35 };
 const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::Bf16, Dtype::Int8];
 
 fn row(seed: u32) -> Vec<f32> {
@@ -22,12 +23,12 @@ fn reference_int8(row: &[f32]) -> (f32, Vec<f64>) {
 #[test]
 fn bytes_per_page_are_those_of_the_layout() {
     let smollm2 = PageShape { n_kv_heads: 3, head_dim: 64 };
-    assert_eq!(smollm2.page_bytes(Dtype::Int8), 2 * (3 * 64 * 64 + 3 * 64 * 4));
+    assert_eq!(smollm2.page_bytes(Dtype::Int8), 2 * 3 * 64 * 64 + 3 * 3 * 64 * 4);
     assert_eq!(smollm2.page_bytes(Dtype::Bf16), 2 * 3 * 64 * 64 * 2);
     assert_eq!(smollm2.page_bytes(Dtype::F32), 2 * 3 * 64 * 64 * 4);
-    // Scout: 24.75 KiB per token in 12 stored layers.
+    // Scout: 25.875 KiB per token in 12 stored layers.
     let scout = PageShape { n_kv_heads: 8, head_dim: 128 };
-    assert_eq!(12 * scout.page_bytes(Dtype::Int8) / PAGE_TOKENS, 24 * 1024 + 768);
+    assert_eq!(12 * scout.page_bytes(Dtype::Int8) / PAGE_TOKENS, 25 * 1024 + 896);
 }
 
 #[test]
@@ -47,22 +48,27 @@ fn sections_lie_where_the_format_says() {
     page.write_row(9, &k, &v).unwrap();
     let bytes = page.as_bytes();
     let (heads, dims) = (SHAPE.n_kv_heads, SHAPE.head_dim);
-    let (k_scales, v_codes) = (heads * dims * 64, heads * dims * 64 + heads * 64 * 4);
+    let (k_scales, v_codes) = (heads * dims * 64, heads * dims * 64 + heads * 2 * 64 * 4);
     let v_scales = v_codes + heads * dims * 64;
     for head in 0..heads {
-        let (k_scale, _) = reference_int8(&k[head * dims..][..dims]);
+        let of_group = |group: usize| {
+            reference_int8(&k[head * dims..][..dims][32 * group..(32 * group + 32).min(dims)]).0
+        };
+        let of_groups = [of_group(0), of_group(1)];
         let (v_scale, _) = reference_int8(&v[head * dims..][..dims]);
-        assert_eq!(bytes[k_scales + (head * 64 + 9) * 4..][..4], k_scale.to_le_bytes());
+        for (group, scale) in of_groups.iter().enumerate() {
+            assert_eq!(bytes[k_scales + ((head * 2 + group) * 64 + 9) * 4..][..4], scale.to_le_bytes());
+        }
         assert_eq!(bytes[v_scales + (head * 64 + 9) * 4..][..4], v_scale.to_le_bytes());
         for dim in 0..dims {
-            let key = (k[head * dims + dim] / k_scale).round_ties_even() as i8;
+            let key = (k[head * dims + dim] / of_groups[dim / 32]).round_ties_even() as i8;
             let value = (v[head * dims + dim] / v_scale).round_ties_even() as i8;
             assert_eq!(bytes[(head * dims + dim) * 64 + 9], key as u8);
             assert_eq!(bytes[v_codes + (head * 64 + 9) * dims + dim], value as u8);
         }
     }
     let used = bytes.iter().filter(|&&byte| byte != 0).count();
-    assert!(used <= 2 * heads * (dims + 4), "{used} bytes changed by one row");
+    assert!(used <= heads * (2 * dims + 12), "{used} bytes changed by one row");
 }
 
 #[test]
@@ -106,7 +112,7 @@ fn what_is_not_finite_is_refused_and_changes_nothing() {
             page.write_row(0, &row(1), &row(2)).unwrap();
             let before = page.clone();
             let mut v = row(4);
-            v[7] = bad;
+            v[SHAPE.head_dim + 2] = bad;
             let error = page.write_row(0, &row(3), &v).unwrap_err();
             assert!(matches!(error, KvError::NotFinite { row: "value", head: 1, dim: 2, .. }), "{error}");
             assert!(page.write_row(0, &v, &row(3)).is_err());
@@ -169,8 +175,9 @@ proptest! {
         page.write_row(slot, &k, &v).unwrap();
         let (mut k_back, mut v_back) = (vec![0.0; k.len()], vec![0.0; v.len()]);
         page.read_row(slot, &mut k_back, &mut v_back);
-        for (wrote, read) in [(&k, &k_back), (&v, &v_back)] {
-            for (wrote, read) in wrote.chunks(SHAPE.head_dim).zip(read.chunks(SHAPE.head_dim)) {
+        for (wrote, read, group) in [(&k, &k_back, KEY_GROUP), (&v, &v_back, SHAPE.head_dim)] {
+            let heads = wrote.chunks(SHAPE.head_dim).zip(read.chunks(SHAPE.head_dim));
+            for (wrote, read) in heads.flat_map(|(wrote, read)| wrote.chunks(group).zip(read.chunks(group))) {
                 let (scale, codes) = reference_int8(wrote);
                 for (code, read) in codes.iter().zip(read) {
                     // f32 division may move a quotient next to a half over it.

@@ -6,9 +6,9 @@ use scout::{Numerics, logits_of};
 
 /// Of max(1, max |logit|). Hugging Face's own f32 is up to 4e-6 away from f64 on these.
 const REFERENCE_TOLERANCE: f32 = 5e-5;
-/// Relative rms error. 8-bit codes cost 0.6 % a product, a peaked random attention multiplies it: 2 % on the first
-/// token and up to 9 % on the later ones are measured. A wrong rotation, group or order gives tens of percent.
-const FAST_TOLERANCE: f32 = 0.12;
+/// Relative rms error. 8-bit codes cost up to 0.6 % a product, a peaked random attention multiplies it: 3 to 5 %
+/// are measured. A wrong rotation, group or order gives tens of percent.
+const FAST_TOLERANCE: f32 = 0.07;
 
 fn agrees(model: &str, golden: &str) {
     let expected = expected(golden);

@@ -8,10 +8,6 @@ use std::{path::PathBuf, sync::LazyLock};
 /// Largest difference of a logit.
 const REFERENCE_TOLERANCE: f32 = 1e-3;
 
-/// Logits by which the best token leads where int8 rounding must not change the choice; rms noise of a logit is a
-/// few tenths on this model.
-const SURE_MARGIN: f32 = 0.25;
-
 /// `fixtures/smollm2/vectors.json`; made by transformers 5.23 in f32.
 #[derive(Deserialize)]
 struct Vectors {
@@ -74,7 +70,7 @@ fn fast_logits_are_near_hugging_faces() {
     let (got, expected) = (logits_at_positions(&path, Numerics::Fast), expected_logits());
     let off = distance(&got, &expected);
     println!("largest difference of a logit over the largest logit: {off:.2e}");
-    assert!(off <= 0.1, "off by {off:e}");
+    assert!(off <= 0.02, "off by {off:e}");
     let vocab = expected.len() / VECTORS.logits_at_positions.len();
     for (got, expected) in got.chunks(vocab).zip(expected.chunks(vocab)) {
         assert_eq!(greedy(got), greedy(expected));
@@ -86,32 +82,9 @@ fn reference_path_continues_as_hugging_face_does() {
     continues(Numerics::Reference);
 }
 
-/// Where the reference is sure by more than the noise of int8 activations and keys, the fast path takes the same token.
-/// It does not reproduce every greedy continuation: one of the three first tokens has a margin of 0.09 logits.
 #[test]
-fn fast_path_takes_every_token_the_reference_is_sure_of() {
-    let Some(path) = model_path() else { return };
-    let mut others = Vec::new();
-    for expected in &VECTORS.greedy {
-        let mut ids = expected.prompt_ids.clone();
-        ids.extend(&expected.output_ids);
-        let exact = logits_of(&path, Numerics::Reference, &ids).unwrap();
-        let fast = logits_of(&path, Numerics::Fast, &ids).unwrap();
-        for (i, &id) in expected.output_ids.iter().enumerate() {
-            let row = expected.prompt_ids.len() - 1 + i;
-            if greedy(fast.row(row)) != id {
-                others.push((id, margin(exact.row(row), id)));
-            }
-        }
-    }
-    println!("other tokens, with the reference's margin: {others:?}");
-    assert!(others.iter().all(|(_, margin)| *margin < SURE_MARGIN), "{others:?}");
-}
-
-/// Logits between `id` and the best other token.
-fn margin(logits: &[f32], id: u32) -> f32 {
-    let other = logits.iter().enumerate().filter(|(i, _)| *i != id as usize).map(|(_, l)| *l);
-    logits[id as usize] - other.fold(f32::NEG_INFINITY, f32::max)
+fn fast_path_continues_as_hugging_face_does() {
+    continues(Numerics::Fast);
 }
 
 fn continues(numerics: Numerics) {

@@ -72,14 +72,16 @@ impl Kernel for ReducePage<'_> {
     }
 }
 
-/// `code · scale` per position (or the stored float).
+/// `code · scale` per position and key group (or the stored float).
 #[inline(always)]
 fn load_keys<L: Lanes>(l: L, block: &KvBlock<'_>, head: usize, keys: &mut [Vector]) {
     match block.page.dtype() {
         kv::Dtype::Int8 => {
             let scales = block.page.k_scales(head).as_chunks::<LANES>().0;
             let codes = block.page.k_codes(head).as_chunks::<LANES>().0;
-            for (codes, keys) in codes.chunks_exact(PAGE_VECTORS).zip(keys.chunks_exact_mut(PAGE_VECTORS)) {
+            let columns = codes.chunks_exact(PAGE_VECTORS).zip(keys.chunks_exact_mut(PAGE_VECTORS));
+            for (dim, (codes, keys)) in columns.enumerate() {
+                let scales = &scales[dim / kv::KEY_GROUP * PAGE_VECTORS..][..PAGE_VECTORS];
                 for v in 0..PAGE_VECTORS {
                     l.store(l.mul(l.load_i8(&codes[v]), l.load(&scales[v])), &mut keys[v]);
                 }
