@@ -6,7 +6,8 @@ use crate::{
     cite::cite,
     compose::DamagedPart,
     gather::{Gathered, gather},
-    respond::{MAX_OUTPUT_TOKENS, Plan, Response, question_tail, respond},
+    read::{Tail, question_tail},
+    respond::{MAX_OUTPUT_TOKENS, Plan, Response, respond},
 };
 use base::{CharSpan, Id, IdKind};
 use catalog::{Corpus, NewAnswer};
@@ -17,8 +18,6 @@ use std::time::Instant;
 
 /// Tokens a question may have.
 const MAX_QUESTION_TOKENS: u64 = 1_024;
-/// Passages that are ranked; the first few of them are composed.
-const RANKED: usize = 24;
 /// Segments that may be rebuilt for one question before it is given up.
 const MAX_REBUILDS: usize = 16;
 
@@ -103,7 +102,7 @@ pub async fn ask(
 /// An answer before it is stored; the snapshot keeps its documents readable.
 pub(crate) struct Given {
     pub answer: Answer,
-    gathered: Gathered,
+    pub gathered: Gathered,
     snapshot: Snapshot,
 }
 
@@ -114,13 +113,13 @@ pub(crate) async fn give(
     on_event: &mut (dyn FnMut(AskEvent) + Send),
 ) -> Result<Given> {
     let start = Instant::now();
-    check_question(ingest, corpus, &request.question)?;
+    let tail = check_question(ingest, corpus, &request.question)?;
     let snapshot = ingest.stores.snapshot(corpus).await?;
     let bytes_before = ingest.stores.kv.counters().bytes_read;
 
     let mut gathered =
-        gather(&ingest.stores, &snapshot, &request.question, &request.documents, RANKED).await?;
-    let (response, prefilled) = respond_or_rebuild(ingest, &mut gathered, request, on_event).await?;
+        gather(&ingest.stores, &snapshot, &request.question, &request.documents, request.passages).await?;
+    let (response, prefilled) = respond_or_rebuild(ingest, &mut gathered, &tail, request, on_event).await?;
 
     let ttft_ms = start.elapsed().as_millis() as u64;
     if !response.text.is_empty() {
@@ -160,11 +159,12 @@ fn rate(tokens: u64, seconds: f64) -> f64 {
     if seconds > 0.0 { tokens as f64 / seconds } else { 0.0 }
 }
 
-fn check_question(ingest: &Ingest, corpus: &Corpus, question: &str) -> Result<()> {
+fn check_question(ingest: &Ingest, corpus: &Corpus, question: &str) -> Result<Tail> {
     if !question.chars().any(|c| c.is_alphanumeric()) {
         return Err(Error::EmptyQuestion);
     }
-    let tokens = question_tail(&ingest.engine, question)?.len() as u64;
+    let tail = question_tail(&ingest.engine, question)?;
+    let tokens = tail.question.len() as u64;
     if tokens > MAX_QUESTION_TOKENS {
         return Err(Error::QuestionTooLong { tokens, limit: MAX_QUESTION_TOKENS });
     }
@@ -177,7 +177,7 @@ fn check_question(ingest: &Ingest, corpus: &Corpus, question: &str) -> Result<()
             bound_fingerprint: bound.fingerprint.clone(),
             open: ingest.engine.name().to_owned(),
         }),
-        Some(_) => Ok(()),
+        Some(_) => Ok(tail),
     }
 }
 
@@ -186,6 +186,7 @@ fn check_question(ingest: &Ingest, corpus: &Corpus, question: &str) -> Result<()
 async fn respond_or_rebuild(
     ingest: &Ingest,
     gathered: &mut Gathered,
+    tail: &Tail,
     request: &AskRequest,
     on_event: &mut (dyn FnMut(AskEvent) + Send),
 ) -> Result<(Response, u64)> {
@@ -193,7 +194,7 @@ async fn respond_or_rebuild(
     let mut prefilled = 0;
     for _ in 0..=MAX_REBUILDS {
         let tried = tokio::task::block_in_place(|| {
-            respond(&ingest.engine, &ingest.stores.kv, gathered, &request.question, quote, &plan)
+            respond(&ingest.engine, &ingest.stores.kv, gathered, tail, quote, &plan)
         })?;
         let part = match tried {
             Ok(response) => return Ok((response, prefilled)),

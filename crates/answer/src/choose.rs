@@ -1,31 +1,46 @@
-//! Which unit, and which passage, the answer rests on: a weighed sum of independent evidence.
+//! Which unit the answer rests on: a weighed sum of independent evidence, and a threshold below which nothing is said.
 //!
-//! A 135M model is easily distracted, so that no single signal decides: the question's terms, the rank of the passage,
-//! the attention mass, and the model's likelihood each have a say. The weights are chosen by hand and not
-//! fitted yet: `ibid eval` on the tuning half of the question set is how to fit them.
+//! A 135M model is easily distracted, so that no single signal decides. The weights are those of a softmax over all units
+//! of the ranked passages, fitted on the tuning half of the question set (`bench/evidence/fit.py`).
 
 use serde::{Deserialize, Serialize};
 
-/// What was measured for one quotable unit, each 0 to 1.
+/// What was measured for one quotable unit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct UnitEvidence {
-    /// Share of the question's weight that the unit itself covers.
+    /// Share of the question's weight that the unit itself covers, 0 to 1.
     pub coverage: f64,
-    /// The same for the unit with its neighbours, headings and title.
+    /// The same for the unit with its neighbours, headings and title, 0 to 1.
     pub context: f64,
-    /// BM25 of the passage over that of the best passage.
+    /// BM25 of the passage over that of the best passage, 0 to 1.
     pub rank: f64,
-    /// Attention mass on the unit's tokens over that on all composed document tokens of its sequence.
+    /// How much likelier the question is behind this passage than behind none; nats per token of the question.
+    pub fit: f64,
+    /// Attention mass on the unit's tokens over that on all composed document tokens of its sequence, 0 to 1.
     pub mass: f64,
+    /// Share of what the model wrote behind this passage, without the question's own words, that the unit holds, 0 to 1.
+    pub draft: f64,
+    /// Whether the unit holds what the question asks for (a number, a date, a name): 0 or 1.
+    pub expected: f64,
+    /// Whether the unit is a heading: 0 or 1.
+    pub heading: f64,
+    /// Terms of the unit that the question does not have: ln(1 + n).
+    pub news: f64,
 }
 
+/// Weights of [`UnitEvidence`], in nats per unit of it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Weights {
     pub coverage: f64,
     pub context: f64,
     pub rank: f64,
+    pub fit: f64,
     pub mass: f64,
-    /// Per nat of mean log-likelihood per token.
+    pub draft: f64,
+    pub expected: f64,
+    pub heading: f64,
+    pub news: f64,
+    /// Per nat of mean log-likelihood of the tokens that were a choice.
     pub likelihood: f64,
     /// Below this score there is no answer in the documents.
     pub threshold: f64,
@@ -36,21 +51,34 @@ pub struct Weights {
 impl Default for Weights {
     fn default() -> Self {
         Self {
-            coverage: 1.0,
-            context: 1.0,
-            rank: 0.5,
-            mass: 0.5,
-            likelihood: 0.1,
-            threshold: 1.2,
+            coverage: 4.0,
+            context: 4.0,
+            rank: 2.0,
+            fit: 1.0,
+            mass: 2.0,
+            draft: 2.0,
+            expected: 1.0,
+            heading: -2.0,
+            news: 0.2,
+            likelihood: 0.4,
+            threshold: 4.8,
             second: 0.25,
         }
     }
 }
 
 impl Weights {
-    /// Score of a unit before anything is decoded.
+    /// Score of a unit before anything is spelt; nats.
     pub fn score(&self, e: &UnitEvidence) -> f64 {
-        self.coverage * e.coverage + self.context * e.context + self.rank * e.rank + self.mass * e.mass
+        self.coverage * e.coverage
+            + self.context * e.context
+            + self.rank * e.rank
+            + self.fit * e.fit
+            + self.mass * e.mass
+            + self.draft * e.draft
+            + self.expected * e.expected
+            + self.heading * e.heading
+            + self.news * e.news
     }
 }
 
@@ -70,17 +98,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_signal_raises_the_score() {
+    fn the_score_is_the_weighed_sum() {
         let weights = Weights::default();
-        let none = UnitEvidence::default();
-        for more in [
-            UnitEvidence { coverage: 1.0, ..none },
-            UnitEvidence { context: 1.0, ..none },
-            UnitEvidence { rank: 1.0, ..none },
-            UnitEvidence { mass: 1.0, ..none },
-        ] {
-            assert!(weights.score(&more) > weights.score(&none), "{more:?}");
-        }
+        let evidence = UnitEvidence { coverage: 0.5, rank: 1.0, heading: 1.0, ..UnitEvidence::default() };
+        let expected = 0.5 * weights.coverage + weights.rank + weights.heading;
+        assert!((weights.score(&evidence) - expected).abs() < 1e-12);
     }
 
     #[test]

@@ -4,7 +4,8 @@ use crate::{
     answer::{AnswerSpan, Citation, Context, Evidence, PageBox, SourceSpan, Verification},
     gather::{Gathered, QuotableUnit, Source, terms},
     lexical::support,
-    respond::{Chosen, Response},
+    quote::Chosen,
+    respond::Response,
     sentences,
     verify::{Status, verify},
 };

@@ -3,8 +3,13 @@
 //! An answer is right when its normalised text holds one of the accepted strings; a citation when it shares a code
 //! point with a gold span of its document; an unanswerable question when it is refused.
 
-use crate::{Answer, AskRequest, Error, Grounding, Result, ask};
+use crate::{
+    Answer, AskRequest, Error, Grounding, Result, UnitEvidence,
+    ask::give,
+    gather::{Candidate, gather},
+};
 use catalog::Corpus;
+use corpus::tokens::CharIndex;
 use ingest::Ingest;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
@@ -45,6 +50,12 @@ pub struct Tally {
     pub refused: u64,
     pub precision: f64,
     pub recall: f64,
+    pub answerable: u64,
+    /// Answerable questions with one gold document, and how many of them have gold in the first passage.
+    pub single: u64,
+    pub found_at_1: u64,
+    /// Answerable questions whose gold documents all have gold among the first eight passages.
+    pub found_at_8: u64,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -68,14 +79,34 @@ pub struct Judged {
     pub recall: f64,
     pub text: String,
     pub ttft_ms: u64,
+    /// For each gold document the rank, from 1, of its first passage that holds gold, among the first eight.
+    pub ranks: Vec<Option<usize>>,
+    /// What every unit of the composed passages had for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub units: Vec<JudgedUnit>,
 }
 
-/// Asks every question in `mode`; `request` carries the other settings, `progress` hears each judgement.
+/// A unit that could have been quoted.
+#[derive(Debug, Clone, Serialize)]
+pub struct JudgedUnit {
+    /// Number of its passage, best first, from 0.
+    pub passage: usize,
+    pub document: String,
+    /// Whether it shares a code point with a gold span.
+    pub gold: bool,
+    pub evidence: UnitEvidence,
+}
+
+/// Ranks that count for recall.
+const RECALL_AT: usize = 8;
+
+/// Asks every question without storing the answers; `evidence` lists every unit too. `request` carries the other settings, `progress` hears each judgement.
 pub async fn evaluate(
     ingest: &Ingest,
     corpus: &Corpus,
     questions: &[EvalQuestion],
     request: &AskRequest,
+    evidence: bool,
     progress: &mut (dyn FnMut(&Judged, usize, usize) + Send),
 ) -> Result<EvalReport> {
     let mut golds = GoldSpans::default();
@@ -87,8 +118,16 @@ pub async fn evaluate(
     };
     for (i, question) in questions.iter().enumerate() {
         let request = AskRequest { question: question.question.clone(), ..request.clone() };
-        let answer = ask(ingest, corpus, &request, &mut |_| {}).await?;
-        let judged = judge(ingest, corpus, question, &answer, &mut golds).await?;
+        let given = give(ingest, corpus, &request, &mut |_| {}).await?;
+        let mut judged = judge(ingest, corpus, question, &given.answer, &mut golds).await?;
+        let stores = &ingest.stores;
+        let ranked =
+            gather(stores, &stores.snapshot(corpus).await?, &question.question, &[], RECALL_AT).await?;
+        judged.ranks = golds.ranks(ingest, corpus, question, &ranked.candidates).await?;
+        if evidence {
+            let asked = &given.gathered.candidates;
+            judged.units = golds.units(ingest, corpus, question, asked).await?;
+        }
         progress(&judged, i + 1, questions.len());
         report.kinds.entry(question.kind.clone()).or_default().add(&judged);
         report.all.add(&judged);
@@ -105,6 +144,10 @@ impl Tally {
         self.answer_right += u64::from(judged.answer_right);
         self.citations_right += u64::from(judged.citations_right);
         self.refused += u64::from(judged.refused);
+        self.answerable += u64::from(!judged.ranks.is_empty());
+        self.single += u64::from(judged.ranks.len() == 1);
+        self.found_at_1 += u64::from(judged.ranks == [Some(1)]);
+        self.found_at_8 += u64::from(!judged.ranks.is_empty() && judged.ranks.iter().all(Option::is_some));
         self.precision += judged.precision;
         self.recall += judged.recall;
     }
@@ -163,6 +206,8 @@ async fn judge(
         recall: share(gold_chars),
         text: answer.text.clone(),
         ttft_ms: answer.usage.ttft_ms,
+        ranks: Vec::new(),
+        units: Vec::new(),
     })
 }
 
@@ -176,6 +221,49 @@ fn cited_in(answer: &Answer, document: &str) -> HashSet<u64> {
 }
 
 impl GoldSpans {
+    async fn ranks(
+        &mut self,
+        ingest: &Ingest,
+        corpus: &Corpus,
+        question: &EvalQuestion,
+        ranked: &[Candidate],
+    ) -> Result<Vec<Option<usize>>> {
+        let mut ranks = Vec::new();
+        for gold in &question.gold {
+            let spans = self.find(ingest, corpus, gold).await?;
+            let holds = |c: &Candidate| {
+                c.source.document.path == gold.document
+                    && overlaps(&spans, CharIndex::new(&c.source.text.text).char_span(c.passage.bytes))
+            };
+            ranks.push(ranked.iter().position(holds).map(|at| at + 1));
+        }
+        Ok(ranks)
+    }
+
+    async fn units(
+        &mut self,
+        ingest: &Ingest,
+        corpus: &Corpus,
+        question: &EvalQuestion,
+        candidates: &[Candidate],
+    ) -> Result<Vec<JudgedUnit>> {
+        let mut golds = Vec::new();
+        for gold in &question.gold {
+            golds.push((gold.document.as_str(), self.find(ingest, corpus, gold).await?));
+        }
+        let mut units = Vec::new();
+        for (passage, candidate) in candidates.iter().enumerate() {
+            let document = &candidate.source.document.path;
+            let index = CharIndex::new(&candidate.source.text.text);
+            for unit in &candidate.units {
+                let at = index.char_span(unit.bytes);
+                let gold = golds.iter().any(|(path, spans)| path == document && overlaps(spans, at));
+                units.push(JudgedUnit { passage, document: document.clone(), gold, evidence: unit.evidence });
+            }
+        }
+        Ok(units)
+    }
+
     /// The places of a gold quote in the canonical text, compared without white space, hyphens and Markdown marks.
     async fn find(
         &mut self,
@@ -208,6 +296,10 @@ impl GoldSpans {
             false => Ok(spans),
         }
     }
+}
+
+fn overlaps(spans: &[std::ops::Range<u64>], at: base::CharSpan) -> bool {
+    spans.iter().any(|span| span.start < at.end && at.start < span.end)
 }
 
 fn find(text: &[char], wanted: &[char]) -> Option<usize> {

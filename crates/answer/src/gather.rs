@@ -1,11 +1,14 @@
 //! Gather: the best passages for a question, with the text and the quotable units each one holds. No model runs here.
 
-use crate::{Result, choose::UnitEvidence, lexical::Question};
+use crate::{Result, choose::UnitEvidence, expected::Expected, lexical::Question};
 use base::ByteSpan;
 use catalog::{Document, Part, Passage, State, VersionId};
-use corpus::{Unit, units::units};
+use corpus::{BlockKind, Unit, units::units};
 use ingest::{DocumentText, Snapshot, Stores};
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 /// One document as the answer needs it.
 pub struct Source {
@@ -47,7 +50,8 @@ pub async fn gather(
     documents: &[String],
     k: usize,
 ) -> Result<Gathered> {
-    let weighed = weigh(snapshot, question)?;
+    let asking =
+        Asking { weighed: weigh(snapshot, question)?, words: question, expected: Expected::of(question) };
     let scope = scope(stores, snapshot, documents).await?;
     let hits = snapshot.index.search(question, k, scope.as_deref())?;
     let top = hits.first().map_or(1.0, |hit| f64::from(hit.score)).max(f64::MIN_POSITIVE);
@@ -68,10 +72,10 @@ pub async fn gather(
             continue;
         }
         let rank = f64::from(hit.score) / top;
-        let units = measure(&source, &passage, &weighed, rank);
+        let units = measure(&source, &passage, &asking, rank);
         candidates.push(Candidate { source, passage, units });
     }
-    Ok(Gathered { question: weighed, candidates })
+    Ok(Gathered { question: asking.weighed, candidates })
 }
 
 fn weigh(snapshot: &Snapshot, question: &str) -> Result<Question> {
@@ -105,8 +109,14 @@ async fn load(stores: &Stores, version: VersionId) -> Result<Source> {
     Ok(Source { document, text, passages, parts })
 }
 
-/// The passage's whole units with their lexical evidence.
-fn measure(source: &Source, passage: &Passage, question: &Question, rank: f64) -> Vec<QuotableUnit> {
+struct Asking<'a> {
+    weighed: Question,
+    words: &'a str,
+    expected: Expected,
+}
+
+/// The passage's whole units with the evidence that needs no model.
+fn measure(source: &Source, passage: &Passage, asking: &Asking<'_>, rank: f64) -> Vec<QuotableUnit> {
     let text = source.text.text.as_str();
     let first = source.text.blocks.partition_point(|block| block.bytes.end <= passage.bytes.start);
     let last = source.text.blocks.partition_point(|block| block.bytes.start < passage.bytes.end);
@@ -114,33 +124,32 @@ fn measure(source: &Source, passage: &Passage, question: &Question, rank: f64) -
         .into_iter()
         .filter(|unit| passage.bytes.contains(unit.bytes))
         .collect();
-    let worded: Vec<Vec<String>> =
-        inside.iter().map(|unit| terms(&text[unit.bytes.start as usize..unit.bytes.end as usize])).collect();
+    let words = |unit: &Unit| &text[unit.bytes.start as usize..unit.bytes.end as usize];
+    let worded: Vec<Vec<String>> = inside.iter().map(|unit| terms(words(unit))).collect();
     let around = terms(&format!("{} {}", source.document.version.title, passage.heading));
-    inside
-        .iter()
-        .enumerate()
-        .map(|(i, unit)| {
-            let near = worded[i.saturating_sub(2)..(i + 2).min(worded.len())].iter().flatten();
-            UnitWords { own: &worded[i], context: near.chain(&around).map(String::as_str).collect() }
-                .quotable(unit, question, rank)
-        })
-        .collect()
-}
-
-struct UnitWords<'a> {
-    own: &'a [String],
-    context: Vec<&'a str>,
-}
-
-impl UnitWords<'_> {
-    fn quotable(self, unit: &Unit, question: &Question, rank: f64) -> QuotableUnit {
-        let evidence = UnitEvidence {
-            coverage: question.coverage(self.own.iter().map(String::as_str)),
-            context: question.coverage(self.context),
+    let flag = |yes: bool| f64::from(u8::from(yes));
+    let evidence = |i: usize, unit: &Unit| {
+        let near = worded[i.saturating_sub(2)..(i + 2).min(worded.len())].iter().flatten().chain(&around);
+        let news: HashSet<&String> = worded[i].iter().filter(|term| !asking.weighed.holds(term)).collect();
+        UnitEvidence {
+            coverage: asking.weighed.coverage(worded[i].iter().map(String::as_str)),
+            context: asking.weighed.coverage(near.map(String::as_str)),
             rank,
-            mass: 0.0,
-        };
-        QuotableUnit { bytes: unit.bytes, terms: self.own.to_vec(), evidence }
-    }
+            expected: flag(asking.expected.is_in(words(unit), asking.words)),
+            heading: flag(matches!(unit.kind, BlockKind::Heading(_))),
+            news: (1.0 + news.len() as f64).ln(),
+            ..UnitEvidence::default()
+        }
+    };
+    let quotable = |(i, unit): (usize, &Unit)| QuotableUnit {
+        bytes: unit.bytes,
+        terms: worded[i].clone(),
+        evidence: evidence(i, unit),
+    };
+    inside.iter().enumerate().map(quotable).collect()
+}
+
+/// The stored words of a unit.
+pub fn unit_text(candidate: &Candidate, bytes: ByteSpan) -> &str {
+    &candidate.source.text.text[bytes.start as usize..bytes.end as usize]
 }

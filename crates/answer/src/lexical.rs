@@ -17,6 +17,10 @@ impl Question {
         Self { weights, total }
     }
 
+    pub fn holds(&self, term: &str) -> bool {
+        self.weights.contains_key(term)
+    }
+
     /// Share of the question's weight that `terms` cover, 0 to 1.
     pub fn coverage<'a>(&self, terms: impl IntoIterator<Item = &'a str>) -> f64 {
         if self.total == 0.0 {

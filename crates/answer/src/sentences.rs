@@ -34,9 +34,27 @@ pub fn slice(text: &str, span: CharSpan) -> String {
     text.chars().skip(span.start as usize).take(span.len() as usize).collect()
 }
 
+/// Code points of `text` before its last sentence when that sentence, ended, stands in it already.
+pub fn repeats(text: &str) -> Option<usize> {
+    let spans = sentences(text);
+    let (last, before) = spans.split_last()?;
+    let words = slice(text, *last);
+    let ended = words.ends_with(['.', '!', '?', '。', '！', '？']) || text.ends_with('\n');
+    (ended && before.iter().any(|span| slice(text, *span) == words)).then_some(last.start as usize)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_repeated_sentence_is_seen_when_it_ends() {
+        assert_eq!(repeats("It is £30. It is £30."), Some(11));
+        assert_eq!(repeats("- one\n- one\n"), Some(6));
+        for text in ["It is £30. It is £30", "It is £30. It is £40.", "It is.", ""] {
+            assert_eq!(repeats(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn sentences_are_trimmed_and_whole() {

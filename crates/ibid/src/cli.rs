@@ -133,6 +133,12 @@ pub struct Eval {
     /// May be repeated
     #[arg(long, value_enum, default_values_t = [Mode::Auto])]
     pub mode: Vec<Mode>,
+    /// Passages composed for each question
+    #[arg(long, value_name = "N")]
+    pub passages: Option<usize>,
+    /// With --json: what every unit had for it, to fit the weights on
+    #[arg(long, requires = "json")]
+    pub evidence: bool,
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]

@@ -23,12 +23,14 @@ pub async fn run(owner: &Owner, settings: &Settings, args: &Eval, out: &Out) -> 
     }
     let ingest = owner.ingest(settings, out).await?;
     for mode in &args.mode {
-        let request = AskRequest::new("", ask::mode(*mode));
+        let mut request = AskRequest::new("", ask::mode(*mode));
+        request.passages = args.passages.unwrap_or(request.passages);
         let mut meter = Meter::new(out, &format!("eval {}", request.mode.as_str()), "questions");
-        let report = answer::evaluate(&ingest, &corpus, &questions, &request, &mut |_, done, total| {
-            meter.report(done as u64, total as u64);
-        })
-        .await?;
+        let report =
+            answer::evaluate(&ingest, &corpus, &questions, &request, args.evidence, &mut |_, done, total| {
+                meter.report(done as u64, total as u64);
+            })
+            .await?;
         show(&report, out);
     }
     Ok(Exit::Done)
@@ -36,18 +38,20 @@ pub async fn run(owner: &Owner, settings: &Settings, args: &Eval, out: &Out) -> 
 
 fn show(report: &EvalReport, out: &Out) {
     out.line(format_args!("mode {}", report.mode));
-    out.line("  kind            questions  right  answer  citations  refused  precision  recall");
+    out.line("  kind            questions  right  answer  citations  refused  precision  recall    @1    @8");
     let all = ("all".to_owned(), report.all);
     for (kind, tally) in report.kinds.iter().map(|(kind, tally)| (kind.clone(), *tally)).chain([all]) {
         out.line(format_args!(
-            "  {kind:<14} {:>10} {:>6} {:>7} {:>10} {:>8} {:>10.3} {:>7.3}",
+            "  {kind:<14} {:>10} {:>6} {:>7} {:>10} {:>8} {:>10.3} {:>7.3} {:>5.2} {:>5.2}",
             tally.questions,
             tally.right,
             tally.answer_right,
             tally.citations_right,
             tally.refused,
             tally.precision,
-            tally.recall
+            tally.recall,
+            tally.found_at_1 as f64 / tally.single.max(1) as f64,
+            tally.found_at_8 as f64 / tally.answerable.max(1) as f64,
         ));
     }
     out.object(json!({

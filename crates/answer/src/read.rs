@@ -1,0 +1,95 @@
+//! Read: the question behind each composed passage, in one batch, and what that tells about passages and units.
+
+use crate::{
+    Result,
+    compose::ComposedPassage,
+    gather::{Candidate, Gathered},
+};
+use scout::{Decoding, Engine, Sequence, Step, log_prob};
+use std::ops::Range;
+
+/// Tokens of the question, the last ones, whose likelihood is asked for: their logits take 4 bytes × vocabulary each.
+const FIT_TOKENS: usize = 48;
+
+/// The end of a prompt: the question and what closes the user's turn.
+pub struct Tail {
+    pub ids: Vec<u32>,
+    /// Tokens of `ids` that are the question's.
+    pub question: Range<usize>,
+}
+
+/// The question, encoded so that no text in it can become a special token, and the end of the user's turn.
+pub fn question_tail(engine: &Engine, question: &str) -> Result<Tail> {
+    let opening = engine.tokenizer().encode_document("\n\nQuestion:")?.ids;
+    let words = engine.tokenizer().encode_document(&format!(" {}", question.trim()))?.ids;
+    let question = opening.len()..opening.len() + words.len();
+    let ids = [&opening, &words, &engine.header().suffix_ids].map(Vec::as_slice).concat();
+    Ok(Tail { ids, question })
+}
+
+/// One passage being asked.
+pub struct Asked {
+    pub candidate: usize,
+    pub composed: ComposedPassage,
+    /// Of the next token, `[vocab]`.
+    pub logits: Vec<f32>,
+}
+
+/// Reads `tail` behind every passage and behind the header alone, as one batch. Gives each passage its next logits, and
+/// its units their attention mass and the passage's fit.
+pub fn read_question(
+    engine: &Engine,
+    asked: &mut [Asked],
+    gathered: &mut Gathered,
+    tail: &Tail,
+) -> Result<()> {
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let n_layers = engine.config().n_layers;
+    let rows = tail.ids.len().saturating_sub(FIT_TOKENS + engine.header().suffix_ids.len())..tail.ids.len();
+    let mut alone = engine.sequence();
+    let step = |sequence, mass| Step { sequence, ids: &tail.ids, logits: rows.clone(), mass };
+    let mut steps = vec![step(&mut alone, None)];
+    for a in asked.iter_mut() {
+        steps.push(step(&mut a.composed.sequence, Some((0..tail.ids.len(), n_layers / 3..n_layers))));
+    }
+    let decoded = engine.step(&mut steps)?;
+    let likelihood = |at: usize| question_likelihood(&decoded, at * rows.len(), &rows, tail);
+    let base = likelihood(0);
+    for (i, asked) in asked.iter_mut().enumerate() {
+        asked.logits = decoded.logits.row((i + 2) * rows.len() - 1).to_vec();
+        let by_token = asked.composed.token_mass(&decoded.mass[i + 1]);
+        let fit = likelihood(i + 1) - base;
+        let candidate = &mut gathered.candidates[asked.candidate];
+        candidate.units.iter_mut().for_each(|unit| unit.evidence.fit = fit);
+        share_mass(candidate, &by_token);
+    }
+    Ok(())
+}
+
+/// Mean log-likelihood of the question's tokens, nats, from the logits of `rows` of the tail, which start at row `first`.
+fn question_likelihood(decoded: &Decoding, first: usize, rows: &Range<usize>, tail: &Tail) -> f64 {
+    let asked = tail.question.start.max(rows.start + 1)..tail.question.end;
+    let nats = |at: usize| log_prob(decoded.logits.row(first + at - 1 - rows.start), tail.ids[at]);
+    asked.clone().map(nats).sum::<f64>() / asked.len().max(1) as f64
+}
+
+/// Each unit's share of the attention mass on the document tokens of its sequence.
+fn share_mass(candidate: &mut Candidate, by_token: &[(u64, f64)]) {
+    let total: f64 = by_token.iter().map(|(_, mass)| mass).sum();
+    let spans = &candidate.source.text.token_spans;
+    for unit in &mut candidate.units {
+        let inside: f64 = by_token
+            .iter()
+            .filter(|(token, _)| spans[*token as usize].intersect(unit.bytes).is_some())
+            .map(|(_, mass)| mass)
+            .sum();
+        unit.evidence.mass = if total > 0.0 { inside / total } else { 0.0 };
+    }
+}
+
+/// The same sequences once more, to write a draft behind them without touching the originals.
+pub fn fork(asked: &[Asked]) -> Vec<(Sequence, Vec<f32>)> {
+    asked.iter().map(|a| (a.composed.sequence.fork(), a.logits.clone())).collect()
+}
