@@ -124,12 +124,12 @@ impl Product<'_> {
         let mut acc = [[l.splat(0.0); R]; T];
         for g in 0..n_groups {
             let of_group: [&Term; T] = std::array::from_fn(|t| &terms[t][g]);
-            group::<L, T, R, FORM>(l, g, &lines, tiles, of_group, &mut acc);
+            group::<L, T, R, 1, FORM>(l, g, &lines, tiles, of_group, &mut acc);
         }
         for (t, acc) in acc.iter_mut().enumerate() {
             for second in self.acts.seconds(first + t) {
                 let acc = std::array::from_mut(acc);
-                group::<L, 1, R, FORM>(l, second.group, &lines, tiles, [&second.term], acc);
+                group::<L, 1, R, 4, FORM>(l, second.group, &lines, tiles, [&second.term], acc);
             }
         }
         for (t, acc) in acc.into_iter().enumerate() {
@@ -155,9 +155,10 @@ impl Product<'_> {
     }
 }
 
-/// Adds group `g` of `T` tokens against `R` tiles to the sums.
+/// Adds group `g` of `T` tokens against `R` tiles to the sums. Each dot product is built in `S` integer sums, so that a
+/// single token does not wait for its own last addition.
 #[inline(always)]
-fn group<L: Lanes, const T: usize, const R: usize, const FORM: u8>(
+fn group<L: Lanes, const T: usize, const R: usize, const S: usize, const FORM: u8>(
     l: L,
     g: usize,
     lines: &[&[Line]; R],
@@ -166,8 +167,9 @@ fn group<L: Lanes, const T: usize, const R: usize, const FORM: u8>(
     acc: &mut [[L::F; R]; T],
 ) {
     let per_group = if FORM == NIBBLES { LINES / 2 } else { LINES };
-    let mut dots = [[l.zero_i32(); R]; T];
+    let mut dots = [[[l.zero_i32(); S]; R]; T];
     for j in 0..LINES / 2 {
+        let (at_low, at_high) = (2 * j % S, (2 * j + 1) % S);
         for r in 0..R {
             let line = &lines[r][g * per_group..][..per_group];
             let (low, high) = if FORM == NIBBLES {
@@ -176,13 +178,13 @@ fn group<L: Lanes, const T: usize, const R: usize, const FORM: u8>(
                 (l.load_bytes(&line[j].0), l.load_bytes(&line[j + LINES / 2].0))
             };
             for t in 0..T {
-                let words = &terms[t].words;
+                let (words, dots) = (&terms[t].words, &mut dots[t][r]);
                 if FORM == BYTES {
-                    dots[t][r] = l.dot::<false>(dots[t][r], low, words[j]);
-                    dots[t][r] = l.dot::<false>(dots[t][r], high, words[j + LINES / 2]);
+                    dots[at_low] = l.dot::<false>(dots[at_low], low, words[j]);
+                    dots[at_high] = l.dot::<false>(dots[at_high], high, words[j + LINES / 2]);
                 } else {
-                    dots[t][r] = l.dot::<true>(dots[t][r], low, words[j]);
-                    dots[t][r] = l.dot::<true>(dots[t][r], high, words[j + LINES / 2]);
+                    dots[at_low] = l.dot::<true>(dots[at_low], low, words[j]);
+                    dots[at_high] = l.dot::<true>(dots[at_high], high, words[j + LINES / 2]);
                 }
             }
         }
@@ -191,7 +193,11 @@ fn group<L: Lanes, const T: usize, const R: usize, const FORM: u8>(
         let (d, m) = tiles[r].scales(l, g);
         for t in 0..T {
             let Term { scale, scaled_sum, .. } = *terms[t];
-            acc[t][r] = l.fma(l.to_f32(dots[t][r]), l.mul(d, l.splat(scale)), acc[t][r]);
+            let mut dot = dots[t][r][0];
+            for &part in &dots[t][r][1..] {
+                dot = l.add_i32(dot, part);
+            }
+            acc[t][r] = l.fma(l.to_f32(dot), l.mul(d, l.splat(scale)), acc[t][r]);
             acc[t][r] = l.fma(m, l.splat(scaled_sum), acc[t][r]);
         }
     }

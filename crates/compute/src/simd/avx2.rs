@@ -157,6 +157,11 @@ impl<const VNNI: bool> Lanes for Ymm<VNNI> {
         unsafe { [_mm256_setzero_si256(); 2] }
     }
     #[inline(always)]
+    fn add_i32(self, a: Self::I, b: Self::I) -> Self::I {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { [_mm256_add_epi32(a[0], b[0]), _mm256_add_epi32(a[1], b[1])] }
+    }
+    #[inline(always)]
     fn to_f32(self, x: Self::I) -> Self::F {
         // SAFETY: a value of this type is proof of the instructions.
         unsafe { [_mm256_cvtepi32_ps(x[0]), _mm256_cvtepi32_ps(x[1])] }

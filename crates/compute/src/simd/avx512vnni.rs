@@ -120,6 +120,11 @@ impl Lanes for Avx512Vnni {
         unsafe { _mm512_setzero_si512() }
     }
     #[inline(always)]
+    fn add_i32(self, a: Self::I, b: Self::I) -> Self::I {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { _mm512_add_epi32(a, b) }
+    }
+    #[inline(always)]
     fn to_f32(self, x: Self::I) -> Self::F {
         // SAFETY: a value of this type is proof of the instructions.
         unsafe { _mm512_cvtepi32_ps(x) }

@@ -69,6 +69,7 @@ pub(crate) trait Lanes: Copy {
     fn pow2(self, magic: Self::F) -> Self::F;
 
     fn zero_i32(self) -> Self::I;
+    fn add_i32(self, a: Self::I, b: Self::I) -> Self::I;
     fn to_f32(self, x: Self::I) -> Self::F;
     fn load_bytes(self, from: &[u8; 64]) -> Self::B;
     fn store_bytes(self, x: Self::B, to: &mut [u8; 64]);

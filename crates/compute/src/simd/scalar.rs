@@ -85,6 +85,10 @@ impl Lanes for Scalar {
         [0; LANES]
     }
     #[inline]
+    fn add_i32(self, a: Self::I, b: Self::I) -> Self::I {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+    #[inline]
     fn to_f32(self, x: Self::I) -> Self::F {
         each(|i| x[i] as f32)
     }
