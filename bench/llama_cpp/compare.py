@@ -2,13 +2,17 @@
 """Prefill and decode of Ibid against llama.cpp: the same GGUF file, token ids, threads and batch, by turns in one run.
 
     bench/llama_cpp/install.sh
-    cargo build --release -p scout --example speed
+    cargo build --release -p ibid && cargo build --release -p scout --example speed
     bench/llama_cpp/compare.py --model SmolLM2-135M-Instruct.Q4_1.gguf
 
 Three processes are kept open: Ibid, llama.cpp with and without flash attention. In every round each is asked once for
 every context length, in an order that turns from round to round, and only one works at a time. A ratio is formed
 inside a round, from measurements minutes apart at most, so that a slow spell of the machine falls on both sides;
-the table gives the least, the median and the greatest over the rounds. Speeds are in tokens per second.
+the tables give the least, the median and the greatest over the rounds. Speeds are in tokens per second.
+
+The longest context is also composed from stored KV in every round, by a new process (`ibid bench ttft --context`): from
+the first byte read to the first token behind a question of 32 tokens. Beside it stands what llama.cpp takes to prefill
+the same tokens, without any question.
 
 llama.cpp keeps keys and values in f16, Ibid in int8, each its default.
 """
@@ -26,23 +30,31 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = pathlib.Path(__file__).resolve().parent
 FIXTURE = ROOT / "crates/scout/fixtures/smollm2/vectors.json"
+COMPOSED = "composed"
 
 
 def main():
     options = arguments()
     contexts = [int(n) for n in options.contexts.split(",")]
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as ids:
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as ids, tempfile.TemporaryDirectory() as data:
         json.dump(token_ids(max(contexts) + options.decode), ids)
         ids.flush()
         describe(options)
+        composer = Composer(options, ids.name, data)
         rival = [options.llama_cpp / "bin/python", HERE / "rival.py", options.model, ids.name, str(options.threads)]
         engines = {
             "ibid": Engine([options.speed, options.model, ids.name], options.threads),
             "llama.cpp": Engine([*rival, "off"], options.threads),
             "llama.cpp, flash attention": Engine([*rival, "on"], options.threads),
         }
-        rounds = [run_round(n, engines, contexts, options.decode) for n in range(options.rounds)]
+        rounds = []
+        for number in range(options.rounds):
+            measured = run_round(number, engines, contexts, options.decode)
+            measured[COMPOSED] = composer.measure(number, max(contexts))
+            rounds.append(measured)
     report(rounds, list(engines), contexts)
+    report_composed(rounds, list(engines), max(contexts))
+    print(f"\nload average after: {load_average()}")
 
 
 def arguments():
@@ -53,6 +65,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--llama-cpp", type=pathlib.Path, default=ROOT / "target/llama_cpp")
+    parser.add_argument("--ibid", type=pathlib.Path, default=ROOT / "target/release/ibid")
     parser.add_argument("--speed", type=pathlib.Path, default=ROOT / "target/release/examples/speed")
     return parser.parse_args()
 
@@ -86,6 +99,34 @@ class Engine:
         return self.answer()
 
 
+class Composer:
+    """Asks a new `ibid` process each time; its data folder keeps nothing but the hash of the model."""
+
+    def __init__(self, options, ids, data):
+        self.command = [options.ibid, "--data", data, "--model", options.model, "--json", "bench", "ttft"]
+        self.command += ["--ids", ids, "--repeat", "1", "--context"]
+        self.environment = {**os.environ, "RAYON_NUM_THREADS": str(options.threads)}
+
+    def measure(self, number, n_context):
+        load = others_load()
+        command = [str(word) for word in [*self.command, n_context]]
+        run = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=self.environment)
+        if run.returncode != 0:
+            sys.exit(f"{command[0]} stopped with {run.returncode}")
+        results = json.loads(run.stdout)["results"]
+        measured = {result["name"]: result for result in results}
+        composed, prefilled = measured["composed"], measured["prefilled"]
+        if composed["prefilled_tokens"] != 0:
+            sys.exit(f"{composed['prefilled_tokens']} tokens were prefilled, so nothing was restored")
+        print(
+            f"round {number + 1}  {'ibid, composed':27} {n_context:5}  first token {composed['seconds']:8.3f} s  "
+            f"its own prefill {prefilled['seconds']:8.3f} s  opening the model {composed['open_seconds']:.3f} s  "
+            f"other runnable tasks before {load}",
+            flush=True,
+        )
+        return {"composed_s": composed["seconds"], "prefill_s": prefilled["seconds"]}
+
+
 def run_round(number, engines, contexts, n_decode):
     """(engine, context) -> measurement."""
     names = list(engines)
@@ -112,26 +153,49 @@ def others_load():
 def describe(options):
     cpu = [line for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     print(f"{cpu[0].split(':')[1].strip() if cpu else platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}")
-    print(f"load average before: {' '.join(f'{x:.2f}' for x in os.getloadavg())}")
+    print(f"load average before: {load_average()}")
     build = options.llama_cpp / "build.txt"
     print(build.read_text().strip() if build.exists() else "llama.cpp: build flags unknown")
 
 
+def load_average():
+    return " ".join(f"{x:.2f}" for x in os.getloadavg())
+
+
 def report(rounds, names, contexts):
     ours, rivals = names[0], names[1:]
-    print("\n| | context | ibid | rival | ratio: least | median | greatest |\n|---|---|---|---|---|---|---|")
+    speeds = {}
+    print("\n| tokens/s | context | engine | least | median | greatest |\n|---|---|---|---|---|---|")
     for stage, count in [("prefill", "n_context"), ("decode", "n_decode")]:
         for n_context in contexts:
-            for rival in rivals:
-                pairs = [(one[ours, n_context], one[rival, n_context]) for one in rounds]
-                speeds = [[m[count] / m[f"{stage}_s"] for m in pair] for pair in pairs]
-                ratios = sorted(mine / theirs for mine, theirs in speeds)
-                mine, theirs = (statistics.median(column) for column in zip(*speeds))
-                print(
-                    f"| {stage}, against {rival} | {n_context} | {mine:.1f} | {theirs:.1f} | {ratios[0]:.2f} | "
-                    f"{statistics.median(ratios):.2f} | {ratios[-1]:.2f} |"
-                )
-    print(f"\nload average after: {' '.join(f'{x:.2f}' for x in os.getloadavg())}")
+            for name in names:
+                runs = [one[name, n_context] for one in rounds]
+                speeds[stage, n_context, name] = [run[count] / run[f"{stage}_s"] for run in runs]
+                print(f"| {stage} | {n_context} | {name} | {spread(speeds[stage, n_context, name], '.1f')} |")
+    print("\n| ibid over rival | context | rival | least | median | greatest |\n|---|---|---|---|---|---|")
+    for (stage, n_context, name), theirs in speeds.items():
+        if name in rivals:
+            ratios = [mine / other for mine, other in zip(speeds[stage, n_context, ours], theirs)]
+            print(f"| {stage} | {n_context} | {name} | {spread(ratios, '.2f')} |")
+
+
+def report_composed(rounds, names, n_context):
+    ours, rivals = names[0], names[1:]
+    seconds = {f"{ours}, composed": [one[COMPOSED]["composed_s"] for one in rounds]}
+    seconds[f"{ours}, prefilled"] = [one[COMPOSED]["prefill_s"] for one in rounds]
+    for rival in rivals:
+        seconds[f"{rival}, prefilled"] = [one[rival, n_context]["prefill_s"] for one in rounds]
+    print(f"\n| {n_context} tokens to first token, s | least | median | greatest |\n|---|---|---|---|")
+    for name, values in seconds.items():
+        print(f"| {name} | {spread(values, '.3f')} |")
+    mine, *others = seconds.items()
+    print("\n| times faster than | least | median | greatest |\n|---|---|---|---|")
+    for name, values in others:
+        print(f"| {name} | {spread([theirs / own for theirs, own in zip(values, mine[1])], '.1f')} |")
+
+
+def spread(values, form):
+    return " | ".join(f"{value:{form}}" for value in (min(values), statistics.median(values), max(values)))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,9 @@
 //! The command line: what can be typed, and the same commands as JSON for the process that owns the data folder.
 
+mod bench;
+
+pub use bench::{Bench, BenchEngine, BenchIngest, BenchRestore, BenchTtft};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -53,6 +57,7 @@ pub enum Command {
     /// Check every stored byte against its digest
     Verify(Verify),
     /// Measure the engine on this machine
+    #[command(subcommand)]
     Bench(Bench),
     /// Fetch and examine models
     #[command(subcommand)]
@@ -162,27 +167,6 @@ pub struct Remove {
     pub document: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BenchKind {
-    /// Reading a part
-    Prefill,
-    /// Writing an answer behind a part
-    Decode,
-}
-
-#[derive(Debug, Clone, Args, Serialize, Deserialize)]
-#[command(after_help = "Examples:\n  ibid bench prefill\n  ibid bench decode --tokens 512,4096 --repeat 5")]
-pub struct Bench {
-    #[arg(value_enum)]
-    pub kind: BenchKind,
-    /// Tokens in front
-    #[arg(long, value_delimiter = ',', default_values_t = [512, 4096])]
-    pub tokens: Vec<usize>,
-    #[arg(long, default_value_t = 3)]
-    pub repeat: usize,
-}
-
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[command(after_help = "Example:\n  ibid verify")]
 pub struct Verify {}
@@ -251,9 +235,9 @@ impl Command {
         matches!(self, Self::Ask(_) | Self::Replay(_) | Self::List | Self::Show(_) | Self::Jobs)
     }
 
-    /// Runs long enough for others to want its process meanwhile.
+    /// Runs long enough for others to want its process meanwhile. A measurement is not shared with anything else.
     pub fn serves_others(&self) -> bool {
-        !matches!(self, Self::List | Self::Show(_) | Self::Jobs)
+        !matches!(self, Self::List | Self::Show(_) | Self::Jobs | Self::Bench(_))
     }
 
     pub fn name(&self) -> &'static str {
@@ -282,6 +266,10 @@ impl Command {
                 }
             }
             Self::Eval(eval) => eval.questions = working_directory.join(&eval.questions),
+            Self::Bench(Bench::Ingest(ingest)) => ingest.from = working_directory.join(&ingest.from),
+            Self::Bench(Bench::Ttft(BenchTtft { ids: Some(ids), .. })) => {
+                *ids = working_directory.join(&*ids)
+            }
             _ => {}
         }
     }

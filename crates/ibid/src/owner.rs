@@ -100,7 +100,8 @@ impl Owner {
             Command::Remove(args) => commands::remove::run(self, args, out).await,
             Command::Jobs => commands::jobs::run(self, out).await,
             Command::Verify(_) => commands::verify::run(self, out).await,
-            Command::Bench(_) | Command::Model(_) | Command::Config(_) => {
+            Command::Bench(args) => commands::bench::run_on_corpus(self, settings, args, out).await,
+            Command::Model(_) | Command::Config(_) => {
                 Err(Failure::new(400, "needs_no_owner", "this command runs without the data folder's owner")
                     .into())
             }
@@ -134,7 +135,7 @@ pub async fn run_without_owner(
     let settings = || Settings::load(data, global);
     let outcome = match command {
         Command::Config(Config::Show) => settings().and_then(|s| commands::config::show(data, &s, out)),
-        Command::Bench(args) => match settings() {
+        Command::Bench(args) if !commands::bench::needs_corpus(args) => match settings() {
             Ok((settings, _)) => commands::bench::run(data, &settings, args, out).await,
             Err(error) => Err(error),
         },

@@ -56,7 +56,7 @@ async fn find_or_make(owner: &Owner, name: &str) -> Result<Corpus> {
     }
 }
 
-fn tell(progress: ingest::Progress, out: &Out) -> ControlFlow<()> {
+pub fn tell(progress: ingest::Progress, out: &Out) -> ControlFlow<()> {
     out.send(Event::Progress(Progress {
         stage: progress.stage.as_str().into(),
         unit: progress.unit().into(),

@@ -1,0 +1,171 @@
+//! What a measurement gives: wall times of its repetitions, and how they are shown.
+
+use crate::event::Out;
+use scout::Engine;
+use serde_json::{Map, Value, json};
+
+/// One thing that was timed, several times over.
+pub struct Measured {
+    name: String,
+    /// Tokens in front: read, composed or restored.
+    context: u64,
+    /// Tokens that the speed counts.
+    tokens: u64,
+    /// Wall time of each repetition, in the order they ran.
+    seconds: Vec<f64>,
+    details: Map<String, Value>,
+}
+
+impl Measured {
+    /// The speed counts the context; [`Self::counting`] says otherwise.
+    pub fn new(name: impl Into<String>, context: u64, seconds: Vec<f64>) -> Self {
+        Self { name: name.into(), context, tokens: context, seconds, details: Map::new() }
+    }
+
+    pub fn counting(self, tokens: u64) -> Self {
+        Self { tokens, ..self }
+    }
+
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.details.insert(name.to_owned(), value.into());
+        self
+    }
+
+    pub fn median(&self) -> f64 {
+        median(&self.seconds)
+    }
+
+    fn tokens_per_s(&self) -> f64 {
+        rate(self.tokens, self.median())
+    }
+
+    fn sorted(&self) -> Vec<f64> {
+        let mut seconds = self.seconds.clone();
+        seconds.sort_by(f64::total_cmp);
+        seconds
+    }
+
+    fn line(&self) -> String {
+        let sorted = self.sorted();
+        let (least, greatest) = (sorted.first().unwrap_or(&0.0), sorted.last().unwrap_or(&0.0));
+        let mut line = format!(
+            "{:<26} {:>8} tokens  {:>9.4} s  {:>10.1} tokens/s",
+            self.name,
+            self.context,
+            self.median(),
+            self.tokens_per_s()
+        );
+        if sorted.len() > 1 {
+            line.push_str(&format!("  ({least:.4} to {greatest:.4} s in {} runs)", sorted.len()));
+        }
+        for (name, value) in &self.details {
+            line.push_str(&format!("\n    {}", detail(name, value)));
+        }
+        line
+    }
+
+    fn object(&self, threads: usize) -> Value {
+        let sorted = self.sorted();
+        let mut object = self.details.clone();
+        for (name, value) in [
+            ("name", json!(self.name)),
+            ("context", json!(self.context)),
+            ("tokens", json!(self.tokens)),
+            ("tokens_per_s", json!(self.tokens_per_s())),
+            ("seconds", json!(self.median())),
+            ("least_seconds", json!(sorted.first())),
+            ("greatest_seconds", json!(sorted.last())),
+            ("runs", json!(self.seconds)),
+            ("threads", json!(threads)),
+        ] {
+            object.insert(name.to_owned(), value);
+        }
+        Value::Object(object)
+    }
+}
+
+/// The middle one, or the mean of the two in the middle; 0 of nothing.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match (sorted.len() / 2, sorted.len() % 2) {
+        (0, 0) => 0.0,
+        (middle, 0) => (sorted[middle - 1] + sorted[middle]) / 2.0,
+        (middle, _) => sorted[middle],
+    }
+}
+
+/// Units per second; 0 when no time passed.
+pub fn rate(units: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { units as f64 / seconds } else { 0.0 }
+}
+
+/// For a person: fractions only where they say something.
+fn detail(name: &str, value: &Value) -> String {
+    let name = name.replace('_', " ");
+    match value.as_f64().filter(|_| value.is_f64()) {
+        Some(number) if number.abs() >= 1000.0 => format!("{name}: {number:.0}"),
+        Some(number) => format!("{name}: {number:.4}"),
+        None => format!("{name}: {value}"),
+    }
+}
+
+/// Shows the results, a line each, or one object. `totals` are what concerns all of them.
+pub fn report(kind: &str, engine: &Engine, results: &[Measured], totals: Map<String, Value>, out: &Out) {
+    let threads = rayon::current_num_threads();
+    if cfg!(debug_assertions) {
+        out.note("this is a debug build; its speeds say nothing about a release build");
+    }
+    for result in results {
+        out.line(result.line());
+    }
+    for (name, value) in &totals {
+        out.line(detail(name, value));
+    }
+    let mut object = totals;
+    for (name, value) in [
+        ("object", json!("bench")),
+        ("kind", json!(kind)),
+        ("model", json!(engine.name())),
+        ("numerics", json!(engine.numerics())),
+        ("threads", json!(threads)),
+        ("optimised", json!(!cfg!(debug_assertions))),
+        ("results", results.iter().map(|result| result.object(threads)).collect()),
+    ] {
+        object.insert(name.to_owned(), value);
+    }
+    out.object(Value::Object(object));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_stands_in_the_middle() {
+        assert_eq!(median(&[]), 0.0);
+        assert_eq!(median(&[3.0]), 3.0);
+        assert_eq!(median(&[9.0, 1.0]), 5.0);
+        assert_eq!(median(&[9.0, 1.0, 2.0]), 2.0);
+    }
+
+    #[test]
+    fn a_result_gives_the_speed_of_its_median_run() {
+        let result =
+            Measured::new("decode", 512, vec![4.0, 1.0, 2.0]).counting(32).with("page_cache", "warm");
+        let object = result.object(2);
+        assert_eq!(object["tokens_per_s"], 16.0);
+        assert_eq!((&object["context"], &object["threads"]), (&json!(512), &json!(2)));
+        assert_eq!(object["runs"], json!([4.0, 1.0, 2.0]));
+        assert_eq!((&object["least_seconds"], &object["greatest_seconds"]), (&json!(1.0), &json!(4.0)));
+        assert_eq!(object["page_cache"], "warm");
+        assert!(result.line().contains("page cache: \"warm\""), "{}", result.line());
+    }
+
+    #[test]
+    fn details_are_rounded_for_people() {
+        assert_eq!(detail("bytes_per_s", &json!(422116816.6026)), "bytes per s: 422116817");
+        assert_eq!(detail("read_seconds", &json!(0.0149281)), "read seconds: 0.0149");
+        assert_eq!(detail("bytes", &json!(6301424)), "bytes: 6301424");
+    }
+}
