@@ -8,6 +8,8 @@ mod add;
 #[cfg(test)]
 mod answer;
 #[cfg(test)]
+mod archive;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod damage;

@@ -50,6 +50,10 @@ pub enum Command {
     Replay(Replay),
     /// Judge answers to a file of questions
     Eval(Eval),
+    /// Write a corpus, with its originals and its KV, into one file
+    Export(Export),
+    /// Make a corpus of a file that export wrote
+    Import(Import),
     /// Check every stored byte against its digest
     Verify(Verify),
     /// Measure the engine on this machine
@@ -184,6 +188,34 @@ pub struct Bench {
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(
+    after_help = "Examples:\n  ibid export reports reports.ibid\n  ibid export reports /media/usb/reports.ibid --force"
+)]
+pub struct Export {
+    pub corpus: String,
+    /// Archive to write
+    pub file: PathBuf,
+    /// Replace the file when it exists
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(
+    after_help = "Examples:\n  ibid import reports.ibid\n  ibid import reports.ibid --as reports-2023\n\nWith the model of the archive, questions can be asked at once; with another one the texts are read again. Checksums\nshow that the archive's KV is whole, not that the model computed it: take --no-kv for a file you do not trust."
+)]
+pub struct Import {
+    /// Archive that ibid export wrote
+    pub file: PathBuf,
+    /// Name of the new corpus; default: its name when it was exported
+    #[arg(long = "as", value_name = "NAME")]
+    pub name: Option<String>,
+    /// Compute the KV here instead of taking it from the archive
+    #[arg(long)]
+    pub no_kv: bool,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[command(after_help = "Example:\n  ibid verify")]
 pub struct Verify {}
 
@@ -266,6 +298,8 @@ impl Command {
             Self::Show(_) => "show",
             Self::Remove(_) => "remove",
             Self::Jobs => "jobs",
+            Self::Export(_) => "export",
+            Self::Import(_) => "import",
             Self::Verify(_) => "verify",
             Self::Bench(_) => "bench",
             Self::Model(_) => "model",
@@ -282,6 +316,8 @@ impl Command {
                 }
             }
             Self::Eval(eval) => eval.questions = working_directory.join(&eval.questions),
+            Self::Export(export) => export.file = working_directory.join(&export.file),
+            Self::Import(import) => import.file = working_directory.join(&import.file),
             _ => {}
         }
     }

@@ -99,6 +99,8 @@ impl Owner {
             Command::Show(args) => commands::show::run(self, args, out).await,
             Command::Remove(args) => commands::remove::run(self, args, out).await,
             Command::Jobs => commands::jobs::run(self, out).await,
+            Command::Export(args) => commands::export::run(self, args, out).await,
+            Command::Import(args) => commands::import::run(self, settings, args, out).await,
             Command::Verify(_) => commands::verify::run(self, out).await,
             Command::Bench(_) | Command::Model(_) | Command::Config(_) => {
                 Err(Failure::new(400, "needs_no_owner", "this command runs without the data folder's owner")
