@@ -20,6 +20,8 @@ mod hostile;
 #[cfg(test)]
 mod mistakes;
 #[cfg(test)]
+mod objects;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod remove;

@@ -229,8 +229,9 @@ async fn removal_scrubs_quotes_and_leaves_no_byte_of_them_on_disk() {
     ingest(&catalog, &corpus, vec![found("a", 1)]).await;
     for path in ["a", "b"] {
         let document = catalog.document(&corpus, path).await.unwrap();
-        let id = catalog.insert_answer(LOCAL_OWNER, &answer(&corpus, &document)).await.unwrap();
+        let (id, created_ms) = catalog.insert_answer(LOCAL_OWNER, &answer(&corpus, &document)).await.unwrap();
         let stored = catalog.answer(LOCAL_OWNER, id.as_str()).await.unwrap();
+        assert_eq!(stored.created_ms, created_ms);
         assert_eq!((stored.seed, stored.citations[0].quote.as_str()), (u64::MAX, MARKER));
         catalog.checkpoint().await.unwrap();
         let (_, freed) = catalog.remove_document(&document).await.unwrap();
@@ -238,7 +239,7 @@ async fn removal_scrubs_quotes_and_leaves_no_byte_of_them_on_disk() {
         let stored = catalog.answer(LOCAL_OWNER, id.as_str()).await.unwrap();
         assert!(stored.source_removed && stored.citations[0].source_removed && stored.plan.is_none());
         assert_eq!(stored.text, format!("Ä {} Ende.", "\u{2588}".repeat(MARKER.len())));
-        let late = catalog.insert_answer(LOCAL_OWNER, &answer(&corpus, &document)).await.unwrap();
+        let (late, _) = catalog.insert_answer(LOCAL_OWNER, &answer(&corpus, &document)).await.unwrap();
         assert!(catalog.answer(LOCAL_OWNER, late.as_str()).await.unwrap().source_removed);
     }
     assert!(catalog.checkpoint().await.unwrap());

@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and the same commands as JSON for the process that owns the data folder.
 
+use crate::settings::KvDtype;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,9 @@ pub struct Global {
     /// Model file, folder, or name of a fetched model; default: the default model, or the only one fetched
     #[arg(long, global = true, value_name = "PATH|NAME")]
     pub model: Option<String>,
+    /// What new KV is kept in; a corpus keeps one kind. Default: kv_dtype of the configuration
+    #[arg(long, global = true, value_enum, value_name = "TYPE")]
+    pub kv_dtype: Option<KvDtype>,
     /// Print JSON objects; progress as NDJSON on standard error
     #[arg(long, global = true)]
     pub json: bool,

@@ -133,9 +133,9 @@ fn of_answer(error: &answer::Error) -> Option<(u16, &'static str)> {
     use answer::Error;
     match error {
         Error::EmptyQuestion => Some((422, "empty_question")),
-        Error::QuestionTooLong { .. } => Some((413, "too_long")),
+        Error::QuestionTooLong { .. } | Error::OutputTooLong { .. } => Some((413, "too_long")),
         Error::NothingToAsk { .. } => Some((409, "nothing_to_ask")),
-        Error::OtherModel { .. } => Some((409, "different_model")),
+        Error::OtherModel { .. } | Error::OtherKv { .. } => Some((409, "different_model")),
         Error::CannotReplay { .. } => Some((409, "cannot_replay")),
         Error::SegmentMissing { .. } => Some((500, "damaged_data")),
         Error::QuestionFile { .. } => Some((422, "bad_question_file")),
@@ -152,6 +152,7 @@ fn of_engine(error: &scout::Error) -> Option<(u16, &'static str)> {
         Error::WindowExceeded { .. } => Some((413, "too_long")),
         Error::TokenOutOfRange { .. } => Some((422, "bad_tokens")),
         Error::Cancelled => Some((499, "cancelled")),
+        Error::KvDtype { .. } => Some((400, "bad_config")),
         Error::Kv(_) | Error::Compute(_) => None,
         _ => Some((422, "bad_model")),
     }

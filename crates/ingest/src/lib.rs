@@ -27,7 +27,7 @@ pub use document_text::DocumentText;
 pub use error::{Error, Result};
 pub use import::{ImportOptions, ImportReport};
 pub use library::Library;
-pub use parts::{MAX_PART_TOKENS, document_header};
+pub use parts::{MAX_HEADER_TOKENS, MAX_PART_TOKENS, document_header};
 pub use pipeline::{AddOptions, AddReport, Ingest, Refused, Skipped};
 pub use prefill::Repaired;
 pub use progress::{Progress, Stage};
