@@ -17,12 +17,19 @@ fn an_exported_corpus_answers_the_same_elsewhere_with_nothing_read_again() {
     let archive = archive.to_str().unwrap();
 
     let exported = here.json(["export", "notes", archive]);
-    assert_eq!((&exported["documents"], &exported["segments_left_out"]), (&3.into(), &0.into()), "{exported:#}");
+    assert_eq!(
+        (&exported["documents"], &exported["segments_left_out"]),
+        (&3.into(), &0.into()),
+        "{exported:#}"
+    );
     assert_eq!(exported["bytes"], fs::metadata(archive).unwrap().len());
 
     let imported = there.json(["import", archive]);
     assert_eq!((&imported["corpus"], &imported["documents"]), (&"notes".into(), &3.into()), "{imported:#}");
-    assert_eq!((&imported["tokens_prefilled"], &imported["other_model"]), (&0.into(), &serde_json::Value::Null));
+    assert_eq!(
+        (&imported["tokens_prefilled"], &imported["other_model"]),
+        (&0.into(), &serde_json::Value::Null)
+    );
     assert_eq!(imported["segments_taken"], exported["segments"]);
     fs::remove_file(archive).unwrap();
     let after = [FERRY_QUESTION, HONEY_QUESTION].map(|question| {
@@ -34,7 +41,10 @@ fn an_exported_corpus_answers_the_same_elsewhere_with_nothing_read_again() {
     assert_eq!(there.text("notes", "files/harbour.md"), documents::HARBOUR);
     assert_eq!(there.run(["verify"]).code, Some(0));
     let jobs = there.json(["jobs"]);
-    assert_eq!((&jobs["data"][0]["kind"], &jobs["data"][0]["state"]), (&"import".into(), &"succeeded".into()));
+    assert_eq!(
+        (&jobs["data"][0]["kind"], &jobs["data"][0]["state"]),
+        (&"import".into(), &"succeeded".into())
+    );
     let progress = &jobs["data"][0]["progress"];
     assert_eq!(progress["done"], progress["total"], "{jobs:#}");
 }

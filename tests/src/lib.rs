@@ -18,6 +18,8 @@ mod documents;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod hub;
+#[cfg(test)]
 mod mistakes;
 #[cfg(test)]
 mod objects;

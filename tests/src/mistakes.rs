@@ -202,7 +202,9 @@ fn asking_an_empty_corpus() {
     let Some(bench) = Bench::new() else { return };
     bench.write("empty.txt", "");
     bench.add("notes");
-    bench.run(["ask", "notes", HONEY_QUESTION]).fails(1, &["nothing to ask yet", "add documents first: ibid add notes"]);
+    bench
+        .run(["ask", "notes", HONEY_QUESTION])
+        .fails(1, &["nothing to ask yet", "add documents first: ibid add notes"]);
     documents::write_all(&bench);
     bench.add("notes");
     assert_eq!(bench.ask("notes", HONEY_QUESTION)["grounding"], "supported");

@@ -27,7 +27,10 @@ fn a_finished_job_is_finished() {
     let job = bench.json(["jobs"])["data"][0].clone();
     assert_eq!((&job["state"], &job["kind"]), (&json!("succeeded"), &json!("ingest")));
     let progress = &job["progress"];
-    assert_eq!((&progress["stage"], &progress["done"], &progress["total"]), (&json!("publish"), &json!(3), &json!(3)));
+    assert_eq!(
+        (&progress["stage"], &progress["done"], &progress["total"]),
+        (&json!("publish"), &json!(3), &json!(3))
+    );
     let run = bench.run(["jobs"]);
     assert!(run.out.contains("ingest succeeded") && !run.out.contains('/'), "{run:?}");
 }
@@ -38,7 +41,8 @@ fn an_evaluation_in_two_modes_is_one_object() {
     bench.write("bees.txt", BEES);
     bench.add("notes");
     let gold = json!([{"document": "files/bees.txt", "quote": "eighteen kilograms of honey"}]);
-    let question = json!({"id": "q1", "kind": "fact", "question": HONEY_QUESTION, "accept": ["eighteen"], "gold": gold});
+    let question =
+        json!({"id": "q1", "kind": "fact", "question": HONEY_QUESTION, "accept": ["eighteen"], "gold": gold});
     let file = bench.path("questions.json");
     fs::write(&file, json!([question]).to_string()).unwrap();
     let file = file.to_str().unwrap();

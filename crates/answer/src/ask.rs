@@ -193,11 +193,9 @@ fn check_request(ingest: &Ingest, corpus: &Corpus, request: &AskRequest) -> Resu
             bound_fingerprint: bound.fingerprint.clone(),
             open: engine.name().to_owned(),
         }),
-        Some(bound) if bound.kv_dtype != open_kv => Err(Error::OtherKv {
-            corpus: corpus.name.clone(),
-            bound: bound.kv_dtype.clone(),
-            open: open_kv,
-        }),
+        Some(bound) if bound.kv_dtype != open_kv => {
+            Err(Error::OtherKv { corpus: corpus.name.clone(), bound: bound.kv_dtype.clone(), open: open_kv })
+        }
         Some(_) => Ok(tail),
     }
 }

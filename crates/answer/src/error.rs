@@ -19,7 +19,9 @@ pub enum Error {
          or add the documents to a new corpus"
     )]
     OtherModel { corpus: String, bound: String, bound_fingerprint: String, open: String },
-    #[error("corpus {corpus:?} keeps {bound} KV, not {open}; ask with --kv-dtype {bound}, or add the documents to a new corpus")]
+    #[error(
+        "corpus {corpus:?} keeps {bound} KV, not {open}; ask with --kv-dtype {bound}, or add the documents to a new corpus"
+    )]
     OtherKv { corpus: String, bound: String, open: &'static str },
     #[error("segment {segment} of {document} is missing on disk; repeat: ibid add")]
     SegmentMissing { document: String, segment: String },

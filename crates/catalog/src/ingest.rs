@@ -54,7 +54,10 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Start {
     /// `kind`: [`JobKind::Ingest`] or [`JobKind::Import`]; `params`: whatever tells such jobs apart.
-    New { kind: JobKind, params: Value },
+    New {
+        kind: JobKind,
+        params: Value,
+    },
     Resume(Id),
 }
 
@@ -117,13 +120,7 @@ impl Catalog {
     /// staged documents that the new plan does not name stay staged. Originals must be durable on disk.
     ///
     /// Errors: [`Error::JobFinished`] when the job to resume has succeeded or was cancelled.
-    pub async fn begin_ingest(
-        &self,
-        owner: &str,
-        corpus: &Id,
-        plan: &Plan,
-        start: Start,
-    ) -> Result<Ingest> {
+    pub async fn begin_ingest(&self, owner: &str, corpus: &Id, plan: &Plan, start: Start) -> Result<Ingest> {
         let mut tx = self.write().await?;
         let job = match start {
             Start::Resume(job) => job::restart(&mut tx, &job).await?,

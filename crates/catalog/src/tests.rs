@@ -136,7 +136,8 @@ async fn an_interrupted_ingest_resumes_with_what_was_done() {
     let open_jobs = catalog.unfinished().await.unwrap();
     assert_eq!(open_jobs.iter().map(|j| &j.id).collect::<Vec<_>>(), [&first.job]);
     let plan = catalog.plan_ingest(&corpus, vec![found("a", 1), found("b", 9)]).await.unwrap();
-    let again = catalog.begin_ingest(LOCAL_OWNER, &corpus, &plan, Start::Resume(first.job.clone())).await.unwrap();
+    let again =
+        catalog.begin_ingest(LOCAL_OWNER, &corpus, &plan, Start::Resume(first.job.clone())).await.unwrap();
     let states: Vec<_> = again.staged.iter().map(|d| (d.version.file.sha256, d.version.state)).collect();
     assert_eq!(states, [(digest(1), State::Ready), (digest(9), State::Queued)]);
     assert_eq!(again.staged[0].version.id, first.staged[0].version.id);

@@ -235,11 +235,19 @@ pub enum Model {
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
-#[command(after_help = "Examples:\n  ibid model fetch\n  ibid model fetch --from ~/models/other.gguf")]
+#[command(
+    after_help = "Examples:\n  ibid model fetch\n  ibid model fetch --from ~/models/other.gguf\n  ibid model fetch --repo HuggingFaceTB/SmolLM2-360M-Instruct\n  ibid model fetch --repo OWNER/NAME-GGUF --file NAME.Q8_0.gguf\n\nHF_ENDPOINT names another server than https://huggingface.co, HF_TOKEN a token for models that need one."
+)]
 pub struct Fetch {
     /// Copy a model file from this path instead
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", conflicts_with = "repo")]
     pub from: Option<PathBuf>,
+    /// Fetch a repository of the Hugging Face Hub instead: its safetensors, config and tokenizer
+    #[arg(long, value_name = "OWNER/NAME[@REVISION]")]
+    pub repo: Option<String>,
+    /// Only this GGUF file of the repository
+    #[arg(long, value_name = "NAME.gguf", requires = "repo")]
+    pub file: Option<String>,
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]

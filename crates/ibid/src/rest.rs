@@ -140,7 +140,8 @@ mod tests {
 
     #[test]
     fn warnings_are_said_in_words() {
-        let full = json!({"code": "hidden_text", "page": 3, "characters": 212, "detail": "white\u{1b}[0m on white"});
+        let full =
+            json!({"code": "hidden_text", "page": 3, "characters": 212, "detail": "white\u{1b}[0m on white"});
         assert_eq!(warning(&full), "hidden text, page 3, 212 characters: white\\u{1b}[0m on white");
         let bare = json!({"code": "truncated", "page": null, "characters": null, "detail": ""});
         assert_eq!(warning(&bare), "truncated");

@@ -18,7 +18,7 @@ pub(crate) mod unpack;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use catalog::{Blob, BlobKind, Digest, ModelIdentity, Object, StoredText};
+use catalog::{BlobKind, Digest, ModelIdentity, Object, StoredText};
 use corpus::{Extracted, Limits, Warning};
 use serde::{Deserialize, Serialize};
 
@@ -81,12 +81,6 @@ pub(crate) struct ArchivedText {
 pub(crate) struct Member {
     pub digest: Digest,
     pub bytes: u64,
-}
-
-impl Member {
-    pub fn blob(self) -> Blob {
-        Blob { digest: self.digest, bytes: self.bytes }
-    }
 }
 
 impl From<ModelIdentity> for ArchivedModel {

@@ -36,7 +36,9 @@ pub enum Error {
     ArchiveVersion { path: PathBuf, found: u32, known: u32 },
     #[error("{} passes the limit {what} = {limit} of an archive: {got}; export it as several corpora", path.display())]
     ArchiveLimit { path: PathBuf, what: &'static str, got: u64, limit: u64 },
-    #[error("a corpus named {name:?} already exists; import under another name with --as NAME, or first: ibid remove {name}")]
+    #[error(
+        "a corpus named {name:?} already exists; import under another name with --as NAME, or first: ibid remove {name}"
+    )]
     CorpusExists { name: String },
     #[error("{name:?} is no name for a corpus; choose one with --as NAME")]
     CorpusName { name: String },

@@ -126,7 +126,9 @@ impl Ingest {
             job.kind == JobKind::Import && job.params["archive"].as_str() == Some(&archive.to_string())
         };
         match self.unfinished_job(&corpus).await?.filter(same) {
-            Some(job) if corpus.version == 0 && job.state != JobState::Cancelled => Ok(Some((corpus, job.id))),
+            Some(job) if corpus.version == 0 && job.state != JobState::Cancelled => {
+                Ok(Some((corpus, job.id)))
+            }
             _ => Err(Error::CorpusExists { name: name.to_owned() }),
         }
     }

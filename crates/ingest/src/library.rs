@@ -329,7 +329,11 @@ pub(crate) fn hash_file(path: &Path, mut keep: impl FnMut(&[u8]) -> Result<()>) 
 }
 
 /// `path` is for the message alone.
-fn read_chunks(from: &mut dyn io::Read, path: &Path, mut keep: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+fn read_chunks(
+    from: &mut dyn io::Read,
+    path: &Path,
+    mut keep: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
     let mut buffer = vec![0; CHUNK];
     loop {
         match from.read(&mut buffer) {

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use base::Id;
 use catalog::{
-    Corpus, Document, FoundFile, Job, JobKind, JobState, Known, ModelIdentity, NewFile, Plan, Published, Start, State,
+    Corpus, Document, FoundFile, Job, JobKind, JobState, Known, ModelIdentity, NewFile, Plan, Published,
+    Start, State,
 };
 use scout::Engine;
 use serde_json::{Value, json};

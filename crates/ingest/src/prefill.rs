@@ -58,7 +58,8 @@ impl Ingest {
                 lost.extend(missing.map(|part| (document.version.id, document.path.clone(), part)));
             }
         }
-        let mut meter = Meter::new(Stage::Prefill, 0, lost.iter().map(|(_, _, part)| part.tokens.len()).sum());
+        let mut meter =
+            Meter::new(Stage::Prefill, 0, lost.iter().map(|(_, _, part)| part.tokens.len()).sum());
         let mut repaired = Vec::new();
         for (version, path, part) in lost {
             self.rebuild(version, part.idx, &mut meter, watch).await?;

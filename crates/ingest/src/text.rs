@@ -6,7 +6,10 @@ use catalog::{Document, Extraction, State};
 use corpus::{ExtractError, Extracted, TokenStream};
 use serde_json::json;
 
-use crate::{Error, Ingest, Result, archive::ArchivedText, document_text::StoredBlobs, parts::plan_parts, stores::blocking};
+use crate::{
+    Error, Ingest, Result, archive::ArchivedText, document_text::StoredBlobs, parts::plan_parts,
+    stores::blocking,
+};
 
 /// Longest file name that every common file system takes, bytes.
 const MAX_NAME_BYTES: usize = 200;

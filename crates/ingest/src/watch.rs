@@ -13,10 +13,7 @@ use base::Id;
 use catalog::Catalog;
 use tokio::sync::mpsc;
 
-use crate::{
-    Error, Progress, Result, Stage,
-    progress::Meter,
-};
+use crate::{Error, Progress, Result, Stage, progress::Meter};
 
 /// What a caller is told with; `Break` stops the work at its next safe point.
 pub type Listener<'a> = dyn Fn(Progress) -> ControlFlow<()> + Sync + 'a;

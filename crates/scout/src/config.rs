@@ -91,7 +91,11 @@ impl ModelConfig {
         }
         if self.window * (self.head_dim as u64 / 2) > MAX_ANGLES {
             let field = "window times half the head size";
-            return Err(bad(field, &format!("at most {MAX_ANGLES}"), self.window as usize * self.head_dim / 2));
+            return Err(bad(
+                field,
+                &format!("at most {MAX_ANGLES}"),
+                self.window as usize * self.head_dim / 2,
+            ));
         }
         self.check_numbers()
     }
@@ -191,9 +195,7 @@ fn from_gguf(model: &Model) -> Result<ModelConfig> {
 
 fn refuse_unless_equal(model: &Model, field: &str, got: Option<usize>, expected: usize) -> Result<()> {
     match got {
-        Some(got) if got != expected => {
-            Err(bad_field(&model_name(model), field, &expected.to_string(), got))
-        }
+        Some(got) if got != expected => Err(bad_field(&model_name(model), field, &expected.to_string(), got)),
         _ => Ok(()),
     }
 }
@@ -229,7 +231,8 @@ fn from_json(model: &Model, bytes: &[u8]) -> Result<ModelConfig> {
     let (dim, n_heads) = (need("hidden_size")?, need("num_attention_heads")?);
     let rope = rope_object(&json);
     for object in [Some(&json), rope].into_iter().flatten() {
-        if let Some(factor) = number(&name, object, "partial_rotary_factor")?.filter(|factor| *factor != 1.0) {
+        if let Some(factor) = number(&name, object, "partial_rotary_factor")?.filter(|factor| *factor != 1.0)
+        {
             return Err(unsupported(format!("partial_rotary_factor {factor}")));
         }
     }

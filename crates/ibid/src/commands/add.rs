@@ -53,7 +53,10 @@ fn summarise(corpus: &Corpus, report: &AddReport, out: &Out) {
         out.line(format_args!("  {} was skipped: {}", rest::label(&skipped.path), skipped.reason));
     }
     for Repaired { path, tokens } in &report.repaired {
-        out.line(format_args!("  {tokens} tokens of {} were read again: their KV was lost", rest::label(path)));
+        out.line(format_args!(
+            "  {tokens} tokens of {} were read again: their KV was lost",
+            rest::label(path)
+        ));
     }
     if !report.missing.is_empty() {
         out.line(format_args!(

@@ -13,10 +13,8 @@ use serde_json::json;
 
 pub async fn run(owner: &Owner, args: &Export, out: &Out) -> Result<Exit> {
     let corpus = owner.catalog().corpus(LOCAL_OWNER, &args.corpus).await?;
-    let report = owner
-        .stores
-        .export(&corpus, &args.file, args.force, &|progress| tell(progress, out))
-        .await?;
+    let report =
+        owner.stores.export(&corpus, &args.file, args.force, &|progress| tell(progress, out)).await?;
     out.line(format_args!(
         "{} version {}: {} documents and {} KV segments in {} ({})",
         corpus.name,

@@ -32,7 +32,9 @@ fn show(report: &ImportReport, out: &Out) {
         corpus.name, added.added, report.segments_taken, added.tokens_prefilled, corpus.version
     ));
     if let Some(other) = &report.other_model {
-        out.line(format_args!("  its KV belongs to {other}, not to the open model: the texts were read again"));
+        out.line(format_args!(
+            "  its KV belongs to {other}, not to the open model: the texts were read again"
+        ));
     }
     if report.segments_refused > 0 {
         out.line(format_args!(

@@ -10,9 +10,7 @@ use std::{
 use catalog::{BlobKind, Corpus, Digest, Document, Object};
 use kv::SegmentId;
 
-use super::{
-    ArchivedDocument, ArchivedText, FORMAT, MANIFEST, Manifest, Member, VERSION, member_name,
-};
+use super::{ArchivedDocument, ArchivedText, FORMAT, MANIFEST, Manifest, Member, VERSION, member_name};
 use crate::{
     Error, Library, Result, Stage, Stores,
     progress::Meter,
@@ -67,8 +65,9 @@ impl Stores {
         let total = manifest.members().values().map(|(_, bytes)| bytes).sum();
         let (stores, path) = (self.clone(), to.to_owned());
         let meter = Meter::new(Stage::Pack, 0, total);
-        let bytes =
-            watch.follow(&meter, move |steps| write_archive(&stores, &manifest, &path, replace, &steps)).await?;
+        let bytes = watch
+            .follow(&meter, move |steps| write_archive(&stores, &manifest, &path, replace, &steps))
+            .await?;
         Ok(ExportReport { bytes, ..report })
     }
 
@@ -192,7 +191,7 @@ fn write_archive(
             Object::Segment(digest) => {
                 let id = SegmentId(digest.0);
                 let segment = stores.kv.open_segment(&id)?.ok_or_else(|| segment_gone(to, &name))?;
-                append(&mut tar, &name, bytes, segment.file()).map_err(failed)?;
+                append(&mut tar, &name, bytes, segment.into_file()).map_err(failed)?;
             }
         }
         done += bytes;

@@ -59,13 +59,15 @@ pub(crate) fn unpack(
         let (object, bytes) = take_expected(archive, &entry, &mut missing)?;
         match object {
             Object::Blob(kind, digest) => {
-                stores.library.put_expected(kind, Blob { digest, bytes }, &mut entry).map_err(|e| match e {
-                    Error::Input { source, .. } => unreadable(archive, source),
-                    Error::Damaged { expected, got, .. } => {
-                        bad(format!("member {kind}/{expected} hashes to {got}; get the archive again"))
-                    }
-                    other => other,
-                })?;
+                stores.library.put_expected(kind, Blob { digest, bytes }, &mut entry).map_err(
+                    |e| match e {
+                        Error::Input { source, .. } => unreadable(archive, source),
+                        Error::Damaged { expected, got, .. } => {
+                            bad(format!("member {kind}/{expected} hashes to {got}; get the archive again"))
+                        }
+                        other => other,
+                    },
+                )?;
             }
             Object::Segment(digest) if with_kv => match take_segment(stores, digest, bytes, &mut entry)? {
                 true => segments.taken += 1,

@@ -47,7 +47,13 @@ async fn check_copy(copy: &Workplace, original: &Workplace) {
     for (here, there) in documents.iter().zip(original.documents().await) {
         assert_eq!(
             (&here.path, &here.version.title, here.version.state, here.version.stored, &here.version.error),
-            (&there.path, &there.version.title, there.version.state, there.version.stored, &there.version.error)
+            (
+                &there.path,
+                &there.version.title,
+                there.version.state,
+                there.version.stored,
+                &there.version.error
+            )
         );
         assert_ne!(here.id, there.id);
         let passages = catalog.passages(here.version.id).await.unwrap();
@@ -55,7 +61,10 @@ async fn check_copy(copy: &Workplace, original: &Workplace) {
     }
     assert_eq!(documents.len(), 3);
     let snapshot = copy.ingest.stores.snapshot(&corpus).await.unwrap();
-    assert_eq!((snapshot.corpus.version, snapshot.index.search("oats", 9, None).unwrap().is_empty()), (1, false));
+    assert_eq!(
+        (snapshot.corpus.version, snapshot.index.search("oats", 9, None).unwrap().is_empty()),
+        (1, false)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,18 +90,34 @@ async fn members_that_the_manifest_does_not_name_are_refused() {
     };
     let link = Entry { kind: EntryType::Symlink, ..Entry::file("text/link", b"") };
     let cases: [(&str, Vec<Entry>, &[&str]); 12] = [
-        ("a traversal", extra(Entry::file("../../etc/cron.d/x", b"x")), &["../../etc/cron.d/x", "not in its manifest"]),
+        (
+            "a traversal",
+            extra(Entry::file("../../etc/cron.d/x", b"x")),
+            &["../../etc/cron.d/x", "not in its manifest"],
+        ),
         ("an absolute name", extra(Entry::file("/etc/cron.d/x", b"x")), &["/etc/cron.d/x"]),
         ("a link", extra(link), &["text/link", "Symlink", "regular files"]),
-        ("a link as a member", replaced("original", |e| {
-            e.kind = EntryType::Symlink;
-            e.content.clear();
-        }), &["Symlink"]),
+        (
+            "a link as a member",
+            replaced("original", |e| {
+                e.kind = EntryType::Symlink;
+                e.content.clear();
+            }),
+            &["Symlink"],
+        ),
         ("a hard link", replaced("original", |e| e.kind = EntryType::Link), &["Link"]),
-        ("a long-name header", extra(Entry { kind: EntryType::GNULongName, ..Entry::file("x", b"y") }), &["GNULongName"]),
+        (
+            "a long-name header",
+            extra(Entry { kind: EntryType::GNULongName, ..Entry::file("x", b"y") }),
+            &["GNULongName"],
+        ),
         ("the same member twice", extra(good[1].clone()), &["twice"]),
         ("a member too few", good[..good.len() - 1].to_vec(), &["1 members are missing"]),
-        ("an original of other bytes", replaced("original", |e| e.content[0] ^= 1), &["original/", "hashes to"]),
+        (
+            "an original of other bytes",
+            replaced("original", |e| e.content[0] ^= 1),
+            &["original/", "hashes to"],
+        ),
         ("a text of other bytes", replaced("text", |e| e.content[0] ^= 1), &["text/", "hashes to"]),
         ("a longer member", replaced("text", |e| e.content.push(b'x')), &["its manifest says"]),
         ("no manifest", good[1..].to_vec(), &["manifest.json"]),
@@ -123,17 +139,27 @@ async fn manifests_that_promise_too_much_are_refused() {
         ("a path out of the corpus", |m| m["documents"][0]["path"] = json!("../../x"), &["../../x"]),
         ("a huge original", |m| m["documents"][0]["original"]["bytes"] = json!(u64::MAX), &["input_bytes"]),
         ("a digest that is a path", |m| m["documents"][0]["original"]["digest"] = json!("../x"), &["64"]),
-        ("a text that is no UTF-8 of its own", |m| m["documents"][0]["text"]["text"] = m["documents"][0]["text"]["pages"].clone(), &["missing"]),
-        ("pages of a longer text", |m| {
-            let pages = m["documents"][0]["text"]["pages"].clone();
-            m["documents"][1]["text"]["pages"] = pages;
-        }, &["span", "is not in the text"]),
+        (
+            "a text that is no UTF-8 of its own",
+            |m| m["documents"][0]["text"]["text"] = m["documents"][0]["text"]["pages"].clone(),
+            &["missing"],
+        ),
+        (
+            "pages of a longer text",
+            |m| {
+                let pages = m["documents"][0]["text"]["pages"].clone();
+                m["documents"][1]["text"]["pages"] = pages;
+            },
+            &["span", "is not in the text"],
+        ),
     ];
     for (what, change, words) in cases {
         let mut entries = good.clone();
         change_manifest(&mut entries, change);
         let manifest = String::from_utf8(entries[0].content.clone()).unwrap();
-        entries.retain(|entry| manifest.contains(entry.name.rsplit('/').next().unwrap()) || entry.name == "manifest.json");
+        entries.retain(|entry| {
+            manifest.contains(entry.name.rsplit('/').next().unwrap()) || entry.name == "manifest.json"
+        });
         refused(&place, what, &write(&place, &entries), words).await;
     }
 }

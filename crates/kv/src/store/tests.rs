@@ -309,7 +309,10 @@ fn a_copied_segment_is_served_and_a_damaged_copy_leaves_nothing() {
     for at in (0..good.len()).step_by(97) {
         let mut bytes = good.clone();
         bytes[at] ^= 1;
-        assert!(store.copy_in(&id, bytes.len() as u64, &mut &bytes[..]).unwrap_err().is_damage(), "byte {at}");
+        assert!(
+            store.copy_in(&id, bytes.len() as u64, &mut &bytes[..]).unwrap_err().is_damage(),
+            "byte {at}"
+        );
         let cut = store.copy_in(&id, good.len() as u64, &mut &good[..at]).unwrap_err();
         assert!(cut.is_damage(), "cut at {at}: {cut}");
     }

@@ -132,10 +132,19 @@ fn numbers_that_no_model_has() {
         (|c| c["rope_theta"] = json!(-1e4), "rope theta is -10000, expected a finite number above 0"),
         (|c| c["rope_theta"] = json!("1e4"), "rope_theta is \"1e4\", expected a number"),
         (|c| c["rms_norm_eps"] = json!(-1e-5), "RMS norm epsilon is -0.0000099"),
-        (|c| c["rms_norm_eps"] = json!(1e300), "RMS norm epsilon is inf, expected a finite number, 0 or more"),
-        (|c| c["num_key_value_heads"] = json!(-1), "num_key_value_heads is -1, expected a whole number, 0 or more"),
+        (
+            |c| c["rms_norm_eps"] = json!(1e300),
+            "RMS norm epsilon is inf, expected a finite number, 0 or more",
+        ),
+        (
+            |c| c["num_key_value_heads"] = json!(-1),
+            "num_key_value_heads is -1, expected a whole number, 0 or more",
+        ),
         (|c| c["num_hidden_layers"] = json!(u64::MAX), "layers is 18446744073709551615, expected 1 to 4096"),
-        (|c| c["max_position_embeddings"] = json!(1_u64 << 32), "window is 4294967296, expected 1 to 16777216 tokens"),
+        (
+            |c| c["max_position_embeddings"] = json!(1_u64 << 32),
+            "window is 4294967296, expected 1 to 16777216 tokens",
+        ),
         (|c| c["head_dim"] = json!(2.5), "head_dim is 2.5, expected a whole number, 0 or more"),
     ];
     for (change, expected) in cases {
@@ -162,7 +171,8 @@ fn partial_rotation() {
     let outside = refused_folder(|config| config["partial_rotary_factor"] = json!(0.5));
     assert_error!(outside, Error::Unsupported { .. }, text);
     let inside = refused_folder(|config| {
-        config["rope_parameters"] = json!({"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5});
+        config["rope_parameters"] =
+            json!({"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5});
     });
     assert_error!(inside, Error::Unsupported { .. }, text);
     let (_parent, whole) = folder(|config| config["partial_rotary_factor"] = json!(1.0));
