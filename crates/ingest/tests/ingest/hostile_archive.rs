@@ -79,7 +79,8 @@ async fn refused(place: &Workplace, what: &str, archive: &std::path::Path, words
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_that_the_manifest_does_not_name_are_refused() {
-    let (archive, _) = export(&filled().await).await;
+    let original = filled().await;
+    let (archive, _) = export(&original).await;
     let good = read(&archive);
     let place = Workplace::new().await;
     let extra = |entry: Entry| [good.clone(), vec![entry]].concat();
@@ -130,7 +131,8 @@ async fn members_that_the_manifest_does_not_name_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn manifests_that_promise_too_much_are_refused() {
-    let (archive, _) = export(&filled().await).await;
+    let original = filled().await;
+    let (archive, _) = export(&original).await;
     let good = read(&archive);
     let place = Workplace::new().await;
     type Change = fn(&mut Value);
@@ -166,7 +168,8 @@ async fn manifests_that_promise_too_much_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_that_are_no_archive_and_cut_ones_are_refused() {
-    let (archive, _) = export(&filled().await).await;
+    let original = filled().await;
+    let (archive, _) = export(&original).await;
     let whole = fs::read(&archive).unwrap();
     let place = Workplace::new().await;
     let path = place.temp.path().join("file.ibid");
