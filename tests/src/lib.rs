@@ -8,6 +8,8 @@ mod add;
 #[cfg(test)]
 mod answer;
 #[cfg(test)]
+mod archive;
+#[cfg(test)]
 mod bench;
 #[cfg(test)]
 mod crash;
@@ -18,7 +20,11 @@ mod documents;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod hub;
+#[cfg(test)]
 mod mistakes;
+#[cfg(test)]
+mod objects;
 #[cfg(test)]
 mod program;
 #[cfg(test)]

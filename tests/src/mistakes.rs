@@ -2,7 +2,7 @@
 
 use crate::{
     documents::{self, BEES, HONEY_QUESTION},
-    program::{Bench, Run},
+    program::{Bench, Run, prefilled},
 };
 use std::fs;
 
@@ -56,6 +56,33 @@ fn a_question_longer_than_fits() {
     let Some(bench) = one_document() else { return };
     let question = HONEY_QUESTION.repeat(100);
     bench.run(["ask", "notes", &question]).fails(1, &["tokens, at most 1024 fit", "shorten it"]);
+}
+
+#[test]
+fn more_output_than_fits() {
+    let Some(bench) = one_document() else { return };
+    let arguments = ["ask", "notes", HONEY_QUESTION, "--max-output-tokens"];
+    let most = u64::MAX.to_string();
+    for asked in ["8192", "100000", &most] {
+        let words = [asked, "output tokens do not fit", "window of 8192", "--max-output-tokens"];
+        bench.run(arguments.iter().chain([&asked])).fails(1, &words);
+    }
+}
+
+#[test]
+fn a_corpus_read_into_another_kv_type() {
+    let Some(bench) = Bench::new() else { return };
+    bench.write("bees.txt", BEES);
+    bench.json(["add", "notes", "files", "--kv-dtype", "bf16"]);
+    assert_eq!(bench.json(["show", "notes"])["model"]["kv_dtype"], "bf16");
+    let answer = bench.json(["ask", "notes", HONEY_QUESTION, "--kv-dtype", "bf16"]);
+    assert_eq!((prefilled(&answer), &answer["grounding"]), (0, &"supported".into()), "{answer:#}");
+    bench.run(["ask", "notes", HONEY_QUESTION]).fails(1, &["notes", "bf16", "int8", "--kv-dtype bf16"]);
+    bench.run(["add", "notes", "files"]).fails(1, &["notes", "bf16 KV", "int8 KV"]);
+    fs::write(bench.data().join("config.toml"), "kv_dtype = 'bf16'\n").unwrap();
+    assert_eq!(bench.ask("notes", HONEY_QUESTION)["text"], answer["text"]);
+    fs::write(bench.data().join("config.toml"), "kv_dtype = 'bf16'\nnumerics = 'reference'\n").unwrap();
+    bench.run(["ask", "notes", HONEY_QUESTION]).fails(1, &["reference", "bf16"]);
 }
 
 #[test]
@@ -175,8 +202,9 @@ fn asking_an_empty_corpus() {
     let Some(bench) = Bench::new() else { return };
     bench.write("empty.txt", "");
     bench.add("notes");
-    let run = bench.run(["ask", "notes", HONEY_QUESTION]);
-    assert!(matches!(run.code, Some(1 | 3)), "{run:?}");
+    bench
+        .run(["ask", "notes", HONEY_QUESTION])
+        .fails(1, &["nothing to ask yet", "add documents first: ibid add notes"]);
     documents::write_all(&bench);
     bench.add("notes");
     assert_eq!(bench.ask("notes", HONEY_QUESTION)["grounding"], "supported");

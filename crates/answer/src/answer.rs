@@ -112,4 +112,7 @@ pub struct Answer {
     pub unsupported_spans: Vec<AnswerSpan>,
     pub usage: Usage,
     pub stop_reason: String,
+    /// When it was stored, Unix milliseconds; `created_at` of the interface is made from it.
+    #[serde(skip)]
+    pub created_ms: u64,
 }

@@ -18,6 +18,9 @@ use std::time::Instant;
 
 /// Tokens a question may have.
 const MAX_QUESTION_TOKENS: u64 = 1_024;
+/// Tokens that are composed of one passage at most: its own, which two parts may share, and the document header of
+/// either part.
+const MAX_COMPOSED_TOKENS: u64 = corpus::passages::MAX_TOKENS + 2 * ingest::MAX_HEADER_TOKENS as u64;
 /// Segments that may be rebuilt for one question before it is given up.
 const MAX_REBUILDS: usize = 16;
 
@@ -113,8 +116,12 @@ pub(crate) async fn give(
     on_event: &mut (dyn FnMut(AskEvent) + Send),
 ) -> Result<Given> {
     let start = Instant::now();
-    let tail = check_question(ingest, corpus, &request.question)?;
+    let tail = check_request(ingest, corpus, request)?;
     let snapshot = ingest.stores.snapshot(corpus).await?;
+    let counts = ingest.stores.catalog.corpus_counts(&snapshot.corpus.id).await?;
+    if counts.ready == 0 {
+        return Err(Error::NothingToAsk { corpus: corpus.name.clone() });
+    }
     let bytes_before = ingest.stores.kv.counters().bytes_read;
 
     let mut gathered =
@@ -126,7 +133,6 @@ pub(crate) async fn give(
         on_event(AskEvent::Text(response.text.clone()));
     }
     let (citations, unsupported) = cite(&gathered, &response);
-    let counts = ingest.stores.catalog.corpus_counts(&snapshot.corpus.id).await?;
     let usage = Usage {
         corpus_tokens: counts.tokens,
         reused_corpus_tokens: response.reused_tokens.saturating_sub(prefilled),
@@ -151,6 +157,7 @@ pub(crate) async fn give(
         unsupported_spans: unsupported,
         usage,
         stop_reason: response.finish.into(),
+        created_ms: 0,
     };
     Ok(Given { answer, gathered, snapshot })
 }
@@ -159,24 +166,36 @@ fn rate(tokens: u64, seconds: f64) -> f64 {
     if seconds > 0.0 { tokens as f64 / seconds } else { 0.0 }
 }
 
-fn check_question(ingest: &Ingest, corpus: &Corpus, question: &str) -> Result<Tail> {
+/// Whether the request can be carried out; gives what follows a composed passage.
+fn check_request(ingest: &Ingest, corpus: &Corpus, request: &AskRequest) -> Result<Tail> {
+    let (engine, question) = (&ingest.engine, &request.question);
     if !question.chars().any(|c| c.is_alphanumeric()) {
         return Err(Error::EmptyQuestion);
     }
-    let tail = question_tail(&ingest.engine, question)?;
+    let tail = question_tail(engine, question)?;
     let tokens = tail.question.len() as u64;
     if tokens > MAX_QUESTION_TOKENS {
         return Err(Error::QuestionTooLong { tokens, limit: MAX_QUESTION_TOKENS });
     }
-    let open = ingest.engine.fingerprint().to_string();
+    let window = engine.config().window;
+    let taken = engine.header().ids.len() as u64 + MAX_COMPOSED_TOKENS + tail.ids.len() as u64;
+    let (asked, limit) = (request.max_output_tokens, window.saturating_sub(taken));
+    if asked > limit {
+        return Err(Error::OutputTooLong { asked, limit, window });
+    }
+    let open = engine.fingerprint().to_string();
+    let open_kv = engine.kv_dtype().name();
     match &corpus.model {
         None => Err(Error::NothingToAsk { corpus: corpus.name.clone() }),
         Some(bound) if bound.fingerprint != open => Err(Error::OtherModel {
             corpus: corpus.name.clone(),
             bound: bound.name.clone(),
             bound_fingerprint: bound.fingerprint.clone(),
-            open: ingest.engine.name().to_owned(),
+            open: engine.name().to_owned(),
         }),
+        Some(bound) if bound.kv_dtype != open_kv => {
+            Err(Error::OtherKv { corpus: corpus.name.clone(), bound: bound.kv_dtype.clone(), open: open_kv })
+        }
         Some(_) => Ok(tail),
     }
 }
@@ -226,7 +245,7 @@ async fn remember(
     snapshot: &Snapshot,
     gathered: &Gathered,
     request: &AskRequest,
-    mut answer: Answer,
+    answer: Answer,
 ) -> Result<Answer> {
     let citations =
         answer.citations.iter().map(|c| stored_citation(gathered, c)).collect::<Result<Vec<_>>>()?;
@@ -247,8 +266,8 @@ async fn remember(
         }),
         citations,
     };
-    answer.id = ingest.stores.catalog.insert_answer(&snapshot.corpus.owner, &new).await?.to_string();
-    Ok(answer)
+    let (id, created_ms) = ingest.stores.catalog.insert_answer(&snapshot.corpus.owner, &new).await?;
+    Ok(Answer { id: id.to_string(), created_ms, ..answer })
 }
 
 fn stored_citation(gathered: &Gathered, citation: &Citation) -> Result<catalog::Citation> {

@@ -7,13 +7,22 @@ pub enum Error {
     EmptyQuestion,
     #[error("the question has {tokens} tokens, at most {limit} fit; shorten it")]
     QuestionTooLong { tokens: u64, limit: u64 },
-    #[error("corpus {corpus:?} holds no document that can be asked; add some with: ibid add {corpus} FILES")]
+    #[error(
+        "{asked} output tokens do not fit: at most {limit} do beside the question in the model's window of {window}; \
+         ask for fewer with --max-output-tokens"
+    )]
+    OutputTooLong { asked: u64, limit: u64, window: u64 },
+    #[error("corpus {corpus:?} has nothing to ask yet; add documents first: ibid add {corpus} FILES")]
     NothingToAsk { corpus: String },
     #[error(
         "corpus {corpus:?} was read with model {bound} ({bound_fingerprint}), not with {open}; ask with that model, \
          or add the documents to a new corpus"
     )]
     OtherModel { corpus: String, bound: String, bound_fingerprint: String, open: String },
+    #[error(
+        "corpus {corpus:?} keeps {bound} KV, not {open}; ask with --kv-dtype {bound}, or add the documents to a new corpus"
+    )]
+    OtherKv { corpus: String, bound: String, open: &'static str },
     #[error("segment {segment} of {document} is missing on disk; repeat: ibid add")]
     SegmentMissing { document: String, segment: String },
     #[error("answer {answer} cannot be given again: {missing}")]

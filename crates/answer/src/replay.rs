@@ -36,6 +36,7 @@ pub async fn replay(ingest: &Ingest, owner: &str, answer: &str) -> Result<Replay
     }
     let mut answer = give(ingest, &corpus, &request, &mut |_| {}).await?.answer;
     answer.id = stored.id.to_string();
+    answer.created_ms = stored.created_ms;
     let quotes = |number: u64| {
         let found = answer.citations.iter().find(|c| c.number == number);
         found.map(|c| (c.quote.as_str(), c.source.start_char, c.source.end_char, c.answer_span.start))

@@ -62,10 +62,10 @@ pub struct AnswerSummary {
 }
 
 impl Catalog {
-    /// Stores an answer with its citations in one commit. A citation of a document removed while the answer was
+    /// Stores an answer with its citations in one commit; gives its id and time. A citation of a document removed while the answer was
     /// being written is stored scrubbed.
-    pub async fn insert_answer(&self, owner: &str, new: &NewAnswer) -> Result<Id> {
-        let id = mint(IdKind::Answer);
+    pub async fn insert_answer(&self, owner: &str, new: &NewAnswer) -> Result<(Id, u64)> {
+        let (id, now) = (mint(IdKind::Answer), now_ms());
         let mut tx = self.write().await?;
         sqlx::query(
             "INSERT INTO answer (id, owner_id, corpus_id, corpus_version, model_fingerprint, question, mode, seed,
@@ -86,7 +86,7 @@ impl Catalog {
         .bind(new.plan.to_string())
         .bind(new.usage.to_string())
         .bind(new.detail.to_string())
-        .bind(now_ms() as i64)
+        .bind(now as i64)
         .execute(&mut *tx)
         .await?;
         for citation in &new.citations {
@@ -94,7 +94,7 @@ impl Catalog {
         }
         citation::scrub_removed_sources(&mut tx, &id).await?;
         tx.commit().await?;
-        Ok(id)
+        Ok((id, now))
     }
 
     pub async fn answer(&self, owner: &str, id: &str) -> Result<Answer> {

@@ -50,6 +50,17 @@ pub struct Plan {
     pub removed: Vec<Known>,
 }
 
+/// Whether an ingest begins or goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Start {
+    /// `kind`: [`JobKind::Ingest`] or [`JobKind::Import`]; `params`: whatever tells such jobs apart.
+    New {
+        kind: JobKind,
+        params: Value,
+    },
+    Resume(Id),
+}
+
 /// A running ingest: its job and every document version it has to bring to a final state.
 #[derive(Debug, Clone)]
 pub struct Ingest {
@@ -105,23 +116,16 @@ impl Catalog {
         Ok(plan)
     }
 
-    /// Starts an ingest, or goes on with `resume`: versions it had staged from the same bytes keep what was done,
+    /// Starts an ingest, or goes on with one: versions it had staged from the same bytes keep what was done,
     /// staged documents that the new plan does not name stay staged. Originals must be durable on disk.
     ///
     /// Errors: [`Error::JobFinished`] when the job to resume has succeeded or was cancelled.
-    pub async fn begin_ingest(
-        &self,
-        owner: &str,
-        corpus: &Id,
-        plan: &Plan,
-        params: Value,
-        resume: Option<&Id>,
-    ) -> Result<Ingest> {
+    pub async fn begin_ingest(&self, owner: &str, corpus: &Id, plan: &Plan, start: Start) -> Result<Ingest> {
         let mut tx = self.write().await?;
-        let job = match resume {
-            Some(job) => job::restart(&mut tx, job).await?,
-            None => {
-                let new = NewJob { kind: JobKind::Ingest, corpus: Some(corpus.clone()), params };
+        let job = match start {
+            Start::Resume(job) => job::restart(&mut tx, &job).await?,
+            Start::New { kind, params } => {
+                let new = NewJob { kind, corpus: Some(corpus.clone()), params };
                 job::insert(&mut tx, owner, &new, JobState::Running).await?
             }
         };

@@ -147,7 +147,7 @@ impl Catalog {
         self.job(owner, job).await
     }
 
-    /// Ends a job with its outcome. A failed ingest keeps what it staged and can be resumed; to throw that away use
+    /// Ends a job with its outcome; one that succeeded has done all of its last stage. A failed ingest keeps what it staged and can be resumed; to throw that away use
     /// [`Catalog::discard`].
     pub async fn finish_job(&self, job: &Id, state: JobState, error: Option<&Value>) -> Result<()> {
         let mut tx = self.write().await?;
@@ -208,7 +208,8 @@ pub(crate) async fn finish(
     error: Option<&Value>,
 ) -> Result<()> {
     let done = sqlx::query(
-        "UPDATE job SET state = ?2, error = ?3, finished_ms = ?4, heartbeat_ms = ?4
+        "UPDATE job SET state = ?2, error = ?3, finished_ms = ?4, heartbeat_ms = ?4,
+             done = CASE WHEN ?2 = 'succeeded' THEN total ELSE done END
          WHERE id = ?1 AND state IN ('queued', 'running')",
     )
     .bind(job.as_str())

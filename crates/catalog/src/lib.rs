@@ -31,7 +31,7 @@ pub use document::Document;
 pub use document_version::{Extraction, State, StoredText, Version, VersionId};
 pub use error::{Error, Result};
 pub use file::{Blob, BlobKind, File, NewFile};
-pub use ingest::{Change, FoundFile, Ingest, Known, Plan, Published, Summary};
+pub use ingest::{Change, FoundFile, Ingest, Known, Plan, Published, Start, Summary};
 pub use job::{Job, JobKind, JobState, NewJob, Progress};
 pub use part::{NewPart, Part, PartRef};
 pub use passage::Passage;

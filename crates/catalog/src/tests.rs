@@ -59,9 +59,13 @@ async fn finish(catalog: &Catalog, version: VersionId, n: u8) {
     catalog.register_segment(digest(n), 5_000 + u64::from(n)).await.unwrap();
 }
 
+fn start() -> Start {
+    Start::New { kind: JobKind::Ingest, params: json!({}) }
+}
+
 async fn ingest(catalog: &Catalog, corpus: &Id, files: Vec<FoundFile>) -> Published {
     let plan = catalog.plan_ingest(corpus, files).await.unwrap();
-    let ingest = catalog.begin_ingest(LOCAL_OWNER, corpus, &plan, json!({}), None).await.unwrap();
+    let ingest = catalog.begin_ingest(LOCAL_OWNER, corpus, &plan, start()).await.unwrap();
     for document in &ingest.staged {
         finish(catalog, document.version.id, document.version.file.sha256.0[0]).await;
     }
@@ -90,7 +94,7 @@ async fn an_ingest_becomes_visible_in_one_commit_and_old_versions_stay_readable(
     let (_dir, catalog) = open().await;
     let corpus = catalog.create_corpus(LOCAL_OWNER, "c").await.unwrap().id;
     let plan = catalog.plan_ingest(&corpus, vec![found("a.txt", 1), found("b.txt", 2)]).await.unwrap();
-    let running = catalog.begin_ingest(LOCAL_OWNER, &corpus, &plan, json!({}), None).await.unwrap();
+    let running = catalog.begin_ingest(LOCAL_OWNER, &corpus, &plan, start()).await.unwrap();
     finish(&catalog, running.staged[0].version.id, 1).await;
     assert!(matches!(catalog.publish(&running.job).await, Err(Error::Unfinished { unfinished: 1, .. })));
     assert_eq!(catalog.documents(&corpus, u64::MAX).await.unwrap(), []);
@@ -124,7 +128,7 @@ async fn an_interrupted_ingest_resumes_with_what_was_done() {
     let corpus = catalog.create_corpus(LOCAL_OWNER, "c").await.unwrap().id;
     let files = vec![found("a", 1), found("b", 2)];
     let plan = catalog.plan_ingest(&corpus, files.clone()).await.unwrap();
-    let first = catalog.begin_ingest(LOCAL_OWNER, &corpus, &plan, json!({}), None).await.unwrap();
+    let first = catalog.begin_ingest(LOCAL_OWNER, &corpus, &plan, start()).await.unwrap();
     finish(&catalog, first.staged[0].version.id, 1).await;
     catalog.close().await;
 
@@ -132,7 +136,8 @@ async fn an_interrupted_ingest_resumes_with_what_was_done() {
     let open_jobs = catalog.unfinished().await.unwrap();
     assert_eq!(open_jobs.iter().map(|j| &j.id).collect::<Vec<_>>(), [&first.job]);
     let plan = catalog.plan_ingest(&corpus, vec![found("a", 1), found("b", 9)]).await.unwrap();
-    let again = catalog.begin_ingest(LOCAL_OWNER, &corpus, &plan, json!({}), Some(&first.job)).await.unwrap();
+    let again =
+        catalog.begin_ingest(LOCAL_OWNER, &corpus, &plan, Start::Resume(first.job.clone())).await.unwrap();
     let states: Vec<_> = again.staged.iter().map(|d| (d.version.file.sha256, d.version.state)).collect();
     assert_eq!(states, [(digest(1), State::Ready), (digest(9), State::Queued)]);
     assert_eq!(again.staged[0].version.id, first.staged[0].version.id);
@@ -225,8 +230,9 @@ async fn removal_scrubs_quotes_and_leaves_no_byte_of_them_on_disk() {
     ingest(&catalog, &corpus, vec![found("a", 1)]).await;
     for path in ["a", "b"] {
         let document = catalog.document(&corpus, path).await.unwrap();
-        let id = catalog.insert_answer(LOCAL_OWNER, &answer(&corpus, &document)).await.unwrap();
+        let (id, created_ms) = catalog.insert_answer(LOCAL_OWNER, &answer(&corpus, &document)).await.unwrap();
         let stored = catalog.answer(LOCAL_OWNER, id.as_str()).await.unwrap();
+        assert_eq!(stored.created_ms, created_ms);
         assert_eq!((stored.seed, stored.citations[0].quote.as_str()), (u64::MAX, MARKER));
         catalog.checkpoint().await.unwrap();
         let (_, freed) = catalog.remove_document(&document).await.unwrap();
@@ -234,7 +240,7 @@ async fn removal_scrubs_quotes_and_leaves_no_byte_of_them_on_disk() {
         let stored = catalog.answer(LOCAL_OWNER, id.as_str()).await.unwrap();
         assert!(stored.source_removed && stored.citations[0].source_removed && stored.plan.is_none());
         assert_eq!(stored.text, format!("Ä {} Ende.", "\u{2588}".repeat(MARKER.len())));
-        let late = catalog.insert_answer(LOCAL_OWNER, &answer(&corpus, &document)).await.unwrap();
+        let (late, _) = catalog.insert_answer(LOCAL_OWNER, &answer(&corpus, &document)).await.unwrap();
         assert!(catalog.answer(LOCAL_OWNER, late.as_str()).await.unwrap().source_removed);
     }
     assert!(catalog.checkpoint().await.unwrap());

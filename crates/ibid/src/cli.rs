@@ -4,6 +4,7 @@ mod bench;
 
 pub use bench::{Bench, BenchEngine, BenchIngest, BenchRestore, BenchTtft};
 
+use crate::settings::KvDtype;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -30,6 +31,9 @@ pub struct Global {
     /// Model file, folder, or name of a fetched model; default: the default model, or the only one fetched
     #[arg(long, global = true, value_name = "PATH|NAME")]
     pub model: Option<String>,
+    /// What new KV is kept in; a corpus keeps one kind. Default: kv_dtype of the configuration
+    #[arg(long, global = true, value_enum, value_name = "TYPE")]
+    pub kv_dtype: Option<KvDtype>,
     /// Print JSON objects; progress as NDJSON on standard error
     #[arg(long, global = true)]
     pub json: bool,
@@ -54,6 +58,10 @@ pub enum Command {
     Replay(Replay),
     /// Judge answers to a file of questions
     Eval(Eval),
+    /// Write a corpus, with its originals and its KV, into one file
+    Export(Export),
+    /// Make a corpus of a file that export wrote
+    Import(Import),
     /// Check every stored byte against its digest
     Verify(Verify),
     /// Measure the engine on this machine
@@ -168,6 +176,34 @@ pub struct Remove {
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(
+    after_help = "Examples:\n  ibid export reports reports.ibid\n  ibid export reports /media/usb/reports.ibid --force"
+)]
+pub struct Export {
+    pub corpus: String,
+    /// Archive to write
+    pub file: PathBuf,
+    /// Replace the file when it exists
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(
+    after_help = "Examples:\n  ibid import reports.ibid\n  ibid import reports.ibid --as reports-2023\n\nWith the model of the archive, questions can be asked at once; with another one the texts are read again. Checksums\nshow that the archive's KV is whole, not that the model computed it: take --no-kv for a file you do not trust."
+)]
+pub struct Import {
+    /// Archive that ibid export wrote
+    pub file: PathBuf,
+    /// Name of the new corpus; default: its name when it was exported
+    #[arg(long = "as", value_name = "NAME")]
+    pub name: Option<String>,
+    /// Compute the KV here instead of taking it from the archive
+    #[arg(long)]
+    pub no_kv: bool,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[command(after_help = "Example:\n  ibid verify")]
 pub struct Verify {}
 
@@ -183,11 +219,19 @@ pub enum Model {
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
-#[command(after_help = "Examples:\n  ibid model fetch\n  ibid model fetch --from ~/models/other.gguf")]
+#[command(
+    after_help = "Examples:\n  ibid model fetch\n  ibid model fetch --from ~/models/other.gguf\n  ibid model fetch --repo HuggingFaceTB/SmolLM2-360M-Instruct\n  ibid model fetch --repo OWNER/NAME-GGUF --file NAME.Q8_0.gguf\n\nHF_ENDPOINT names another server than https://huggingface.co, HF_TOKEN a token for models that need one."
+)]
 pub struct Fetch {
     /// Copy a model file from this path instead
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", conflicts_with = "repo")]
     pub from: Option<PathBuf>,
+    /// Fetch a repository of the Hugging Face Hub instead: its safetensors, config and tokenizer
+    #[arg(long, value_name = "OWNER/NAME[@REVISION]")]
+    pub repo: Option<String>,
+    /// Only this GGUF file of the repository
+    #[arg(long, value_name = "NAME.gguf", requires = "repo")]
+    pub file: Option<String>,
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
@@ -250,6 +294,8 @@ impl Command {
             Self::Show(_) => "show",
             Self::Remove(_) => "remove",
             Self::Jobs => "jobs",
+            Self::Export(_) => "export",
+            Self::Import(_) => "import",
             Self::Verify(_) => "verify",
             Self::Bench(_) => "bench",
             Self::Model(_) => "model",
@@ -270,6 +316,8 @@ impl Command {
             Self::Bench(Bench::Ttft(BenchTtft { ids: Some(ids), .. })) => {
                 *ids = working_directory.join(&*ids)
             }
+            Self::Export(export) => export.file = working_directory.join(&export.file),
+            Self::Import(import) => import.file = working_directory.join(&import.file),
             _ => {}
         }
     }

@@ -6,12 +6,12 @@ use crate::{
     data_folder::DataFolder,
     event::{Event, Meter, Out},
     problem::{Failure, Problem},
-    settings::{Numerics, Settings},
+    settings::Settings,
 };
 use anyhow::{Context, Result};
 use catalog::Catalog;
 use ingest::{Ingest, Library, Stores};
-use scout::Engine;
+use scout::{Arithmetic, Engine};
 use std::{path::PathBuf, sync::Arc};
 use tokio::sync::Mutex;
 
@@ -36,7 +36,7 @@ pub struct Owner {
     pub data: DataFolder,
     pub stores: Stores,
     /// The model loaded last, by file and arithmetic.
-    engine: Mutex<Option<(PathBuf, Numerics, Arc<Engine>)>>,
+    engine: Mutex<Option<(PathBuf, Arithmetic, Arc<Engine>)>>,
 }
 
 impl Owner {
@@ -59,13 +59,13 @@ impl Owner {
     pub async fn engine(&self, settings: &Settings, out: &Out) -> Result<Arc<Engine>> {
         let path = commands::model::resolve(&self.data, settings)?;
         let mut loaded = self.engine.lock().await;
-        if let Some((at, numerics, engine)) = loaded.as_ref()
-            && (at, *numerics) == (&path, settings.numerics)
+        if let Some((at, arithmetic, engine)) = loaded.as_ref()
+            && (at, *arithmetic) == (&path, settings.arithmetic())
         {
             return Ok(engine.clone());
         }
         let engine = open_engine(&self.data, settings, out).await?;
-        *loaded = Some((path, settings.numerics, engine.clone()));
+        *loaded = Some((path, settings.arithmetic(), engine.clone()));
         Ok(engine)
     }
 
@@ -99,6 +99,8 @@ impl Owner {
             Command::Show(args) => commands::show::run(self, args, out).await,
             Command::Remove(args) => commands::remove::run(self, args, out).await,
             Command::Jobs => commands::jobs::run(self, out).await,
+            Command::Export(args) => commands::export::run(self, args, out).await,
+            Command::Import(args) => commands::import::run(self, settings, args, out).await,
             Command::Verify(_) => commands::verify::run(self, out).await,
             Command::Bench(args) => commands::bench::run_on_corpus(self, settings, args, out).await,
             Command::Model(_) | Command::Config(_) => {
@@ -111,15 +113,12 @@ impl Owner {
 
 pub async fn open_engine(data: &DataFolder, settings: &Settings, out: &Out) -> Result<Arc<Engine>> {
     let path = commands::model::resolve(data, settings)?;
-    let numerics = match settings.numerics {
-        Numerics::Reference => scout::Numerics::Reference,
-        Numerics::Fast => scout::Numerics::Fast,
-    };
+    let arithmetic = settings.arithmetic();
     let cache = data.path().join("fingerprints");
     let mut meter = Meter::new(out, "hashing model", "bytes");
     let engine = tokio::task::spawn_blocking(move || {
         let mut progress = |hashed: weights::Progress| meter.report(hashed.bytes_done, hashed.bytes_total);
-        anyhow::Ok(Engine::open(&path, numerics, &cache, &mut progress)?)
+        anyhow::Ok(Engine::open(&path, arithmetic, &cache, &mut progress)?)
     })
     .await??;
     Ok(Arc::new(engine))

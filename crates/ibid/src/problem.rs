@@ -114,6 +114,13 @@ fn of_ingest(error: &ingest::Error) -> Option<(u16, &'static str)> {
         Error::NothingFound { .. } => Some((422, "nothing_found")),
         Error::SamePath { .. } => Some((409, "same_path")),
         Error::Missing { .. } | Error::Damaged { .. } | Error::Encoding { .. } => Some((500, "damaged_data")),
+        Error::Archive { .. } => Some((422, "bad_archive")),
+        Error::ArchiveVersion { .. } => Some((409, "other_archive_version")),
+        Error::ArchiveLimit { .. } => Some((413, "archive_limit")),
+        Error::CorpusExists { .. } => Some((409, "name_taken")),
+        Error::CorpusName { .. } => Some((422, "bad_name")),
+        Error::NothingToExport { .. } => Some((409, "nothing_to_export")),
+        Error::FileExists { .. } => Some((409, "file_exists")),
         Error::Interrupted | Error::Cancelled => Some((499, "cancelled")),
         Error::Catalog(inner) => Some(of_catalog(inner)),
         Error::Engine(inner) => of_engine(inner),
@@ -126,9 +133,9 @@ fn of_answer(error: &answer::Error) -> Option<(u16, &'static str)> {
     use answer::Error;
     match error {
         Error::EmptyQuestion => Some((422, "empty_question")),
-        Error::QuestionTooLong { .. } => Some((413, "too_long")),
+        Error::QuestionTooLong { .. } | Error::OutputTooLong { .. } => Some((413, "too_long")),
         Error::NothingToAsk { .. } => Some((409, "nothing_to_ask")),
-        Error::OtherModel { .. } => Some((409, "different_model")),
+        Error::OtherModel { .. } | Error::OtherKv { .. } => Some((409, "different_model")),
         Error::CannotReplay { .. } => Some((409, "cannot_replay")),
         Error::SegmentMissing { .. } => Some((500, "damaged_data")),
         Error::QuestionFile { .. } => Some((422, "bad_question_file")),
@@ -145,6 +152,7 @@ fn of_engine(error: &scout::Error) -> Option<(u16, &'static str)> {
         Error::WindowExceeded { .. } => Some((413, "too_long")),
         Error::TokenOutOfRange { .. } => Some((422, "bad_tokens")),
         Error::Cancelled => Some((499, "cancelled")),
+        Error::KvDtype { .. } => Some((400, "bad_config")),
         Error::Kv(_) | Error::Compute(_) => None,
         _ => Some((422, "bad_model")),
     }

@@ -1,5 +1,6 @@
-//! Catalog rows as the JSON objects of the REST interface.
+//! Catalog rows and answers as the JSON objects of the REST interface.
 
+use answer::Answer;
 use catalog::{Corpus, CorpusCounts, CorpusStorage, Document, Freed, Job};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -66,6 +67,27 @@ pub fn job(job: &Job) -> Value {
     })
 }
 
+pub fn answer(answer: &Answer) -> serde_json::Result<Value> {
+    let mut object = serde_json::to_value(answer)?;
+    object["created_at"] = time(answer.created_ms);
+    Ok(object)
+}
+
+/// A warning of a document, `{"code", "page", "characters", "detail"}`, in words.
+pub fn warning(warning: &Value) -> String {
+    let mut text = warning["code"].as_str().unwrap_or("warning").replace('_', " ");
+    if let Some(page) = warning["page"].as_u64() {
+        text.push_str(&format!(", page {page}"));
+    }
+    if let Some(characters) = warning["characters"].as_u64() {
+        text.push_str(&format!(", {characters} characters"));
+    }
+    if let Some(detail) = warning["detail"].as_str().filter(|detail| !detail.is_empty()) {
+        text.push_str(&format!(": {}", label(detail)));
+    }
+    text
+}
+
 pub fn freed(kind: &str, id: &str, freed: &Freed) -> Value {
     json!({ "object": kind, "id": id, "deleted": true, "freed_bytes": freed.bytes, "freed_files": freed.files.len() })
 }
@@ -114,6 +136,15 @@ mod tests {
     #[test]
     fn escape_sequences_of_documents_do_not_reach_the_terminal() {
         assert_eq!(printable("a\u{1b}[2J\tb\n\u{202e}c"), "a\\u{1b}[2J\tb\n\\u{202e}c");
+    }
+
+    #[test]
+    fn warnings_are_said_in_words() {
+        let full =
+            json!({"code": "hidden_text", "page": 3, "characters": 212, "detail": "white\u{1b}[0m on white"});
+        assert_eq!(warning(&full), "hidden text, page 3, 212 characters: white\\u{1b}[0m on white");
+        let bare = json!({"code": "truncated", "page": null, "characters": null, "detail": ""});
+        assert_eq!(warning(&bare), "truncated");
     }
 
     #[test]

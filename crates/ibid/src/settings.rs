@@ -2,6 +2,7 @@
 
 use crate::{cli::Global, data_folder::DataFolder, problem::Failure};
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use toml::{Table, Value};
@@ -14,6 +15,8 @@ pub struct Settings {
     pub model: String,
     /// `fast` or `reference`.
     pub numerics: Numerics,
+    /// What new KV is kept in: `auto` (int8, or f32 with reference numerics), `int8` or `bf16`.
+    pub kv_dtype: KvDtype,
     /// Memory for KV pages read from disk, MiB.
     pub kv_cache_mib: u64,
 }
@@ -25,9 +28,35 @@ pub enum Numerics {
     Fast,
 }
 
+/// int8 is a quarter of f32 and the default; bf16 is half of f32 and closer to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KvDtype {
+    Auto,
+    Int8,
+    Bf16,
+}
+
+impl Settings {
+    /// What the engine is opened with.
+    pub fn arithmetic(&self) -> scout::Arithmetic {
+        scout::Arithmetic {
+            numerics: match self.numerics {
+                Numerics::Reference => scout::Numerics::Reference,
+                Numerics::Fast => scout::Numerics::Fast,
+            },
+            kv_dtype: match self.kv_dtype {
+                KvDtype::Auto => None,
+                KvDtype::Int8 => Some(kv::Dtype::Int8),
+                KvDtype::Bf16 => Some(kv::Dtype::Bf16),
+            },
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
-        Self { model: String::new(), numerics: Numerics::Fast, kv_cache_mib: 256 }
+        Self { model: String::new(), numerics: Numerics::Fast, kv_dtype: KvDtype::Auto, kv_cache_mib: 256 }
     }
 }
 
@@ -83,6 +112,9 @@ fn merge(
     if let Some(model) = &flags.model {
         put("model".into(), Value::String(model.clone()), "flag");
     }
+    if let Some(kv_dtype) = flags.kv_dtype {
+        put("kv_dtype".into(), Value::try_from(kv_dtype).map_err(|e| e.to_string())?, "flag");
+    }
     let settings = values.try_into().map_err(|e: toml::de::Error| e.message().to_owned())?;
     Ok((settings, origins))
 }
@@ -97,12 +129,19 @@ mod tests {
         let environment = [("model", "b"), ("numerics", "reference"), ("data", "/x")];
         let environment = || environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         let (settings, origins) = merge(file.clone(), environment(), &Global::default()).unwrap();
-        assert_eq!(settings, Settings { model: "b".into(), numerics: Numerics::Reference, kv_cache_mib: 64 });
+        let expected = Settings {
+            model: "b".into(),
+            numerics: Numerics::Reference,
+            kv_dtype: KvDtype::Auto,
+            kv_cache_mib: 64,
+        };
+        assert_eq!(settings, expected);
         assert_eq!((origins["model"], origins["kv_cache_mib"]), ("environment", "config.toml"));
 
-        let flags = Global { model: Some("c".into()), ..Global::default() };
+        let flags = Global { model: Some("c".into()), kv_dtype: Some(KvDtype::Bf16), ..Global::default() };
         let (settings, origins) = merge(file, environment(), &flags).unwrap();
         assert_eq!((settings.model.as_str(), origins["model"]), ("c", "flag"));
+        assert_eq!((settings.kv_dtype, origins["kv_dtype"]), (KvDtype::Bf16, "flag"));
     }
 
     #[test]

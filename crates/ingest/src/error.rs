@@ -27,6 +27,25 @@ pub enum Error {
     Damaged { kind: BlobKind, path: PathBuf, expected: Digest, got: Digest },
     #[error("{kind} file {} holds what this program never writes: {detail}; remove its document and add it again", path.display())]
     Encoding { kind: BlobKind, path: PathBuf, detail: String },
+    #[error("{} is no archive to import: {detail}", path.display())]
+    Archive { path: PathBuf, detail: String },
+    #[error(
+        "{} is an archive of version {found}, this program reads version {known}; import it with a newer program, or \
+         export it again with one of this version", path.display()
+    )]
+    ArchiveVersion { path: PathBuf, found: u32, known: u32 },
+    #[error("{} passes the limit {what} = {limit} of an archive: {got}; export it as several corpora", path.display())]
+    ArchiveLimit { path: PathBuf, what: &'static str, got: u64, limit: u64 },
+    #[error(
+        "a corpus named {name:?} already exists; import under another name with --as NAME, or first: ibid remove {name}"
+    )]
+    CorpusExists { name: String },
+    #[error("{name:?} is no name for a corpus; choose one with --as NAME")]
+    CorpusName { name: String },
+    #[error("corpus {corpus:?} has no documents to export; add some with: ibid add {corpus} FILES")]
+    NothingToExport { corpus: String },
+    #[error("{} already exists; choose another file, or replace it with --force", path.display())]
+    FileExists { path: PathBuf },
     #[error("document {document:?} has no part {part}")]
     NoSuchPart { document: String, part: u64 },
     #[error(

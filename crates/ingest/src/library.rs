@@ -89,6 +89,30 @@ impl Library {
         Ok(blob)
     }
 
+    /// Keeps what `from` holds under the digest it must have; durable when this returns. `from` is not read when that
+    /// is kept already.
+    ///
+    /// Errors: [`Error::Damaged`] when it hashes to something else, [`Error::Input`] when it cannot be read; nothing
+    /// is kept then.
+    pub(crate) fn put_expected(&self, kind: BlobKind, expected: Blob, from: &mut dyn io::Read) -> Result<()> {
+        let path = self.path(kind, expected.digest);
+        if !self.holds(&path, expected.bytes)? {
+            let mut temporary = Temporary::create(self)?;
+            let mut hasher = Hasher::of(kind);
+            let source = temporary.path.clone();
+            read_chunks(from, &source, |chunk| {
+                hasher.update(chunk);
+                temporary.write(chunk)
+            })?;
+            let got = hasher.digest();
+            if got != expected.digest {
+                return Err(Error::Damaged { kind, path, expected: expected.digest, got });
+            }
+            temporary.rename(&path)?;
+        }
+        self.make_durable(&path)
+    }
+
     /// Keeps a copy of the user's file under the SHA-256 of the bytes that were read; durable when this returns.
     /// `expected`: what it hashed to before; when that is kept already, the file is not read again.
     pub fn put_original(&self, source: &Path, expected: NewFile) -> Result<NewFile> {
@@ -117,10 +141,9 @@ impl Library {
         let mut bytes = vec![0; file.len().map_err(failed)? as usize];
         let read = file.read_at(0, &mut bytes).map_err(failed)?;
         bytes.truncate(read);
-        let got = Digest(match kind {
-            BlobKind::Original => Sha256::digest(&bytes).into(),
-            _ => *blake3::hash(&bytes).as_bytes(),
-        });
+        let mut hasher = Hasher::of(kind);
+        hasher.update(&bytes);
+        let got = hasher.digest();
         if got == digest { Ok(bytes) } else { Err(Error::Damaged { kind, path, expected: digest, got }) }
     }
 
@@ -262,24 +285,64 @@ impl Drop for Temporary<'_> {
     }
 }
 
+/// What names an object: SHA-256 of originals, BLAKE3 of the rest.
+enum Hasher {
+    Sha256(Sha256),
+    Blake3(Box<blake3::Hasher>),
+}
+
+impl Hasher {
+    fn of(kind: BlobKind) -> Self {
+        match kind {
+            BlobKind::Original => Self::Sha256(Sha256::new()),
+            _ => Self::Blake3(Box::default()),
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha256(hasher) => hasher.update(bytes),
+            Self::Blake3(hasher) => {
+                hasher.update(bytes);
+            }
+        }
+    }
+
+    fn digest(self) -> Digest {
+        match self {
+            Self::Sha256(hasher) => Digest(hasher.finalize().into()),
+            Self::Blake3(hasher) => Digest(*hasher.finalize().as_bytes()),
+        }
+    }
+}
+
 /// SHA-256 and length of a user's file, read once in order; each chunk is also given to `keep`.
 pub(crate) fn hash_file(path: &Path, mut keep: impl FnMut(&[u8]) -> Result<()>) -> Result<NewFile> {
-    let failed = |source| Error::Input { path: path.to_owned(), source };
-    let mut file = fs::File::open(path).map_err(failed)?;
-    let (mut hasher, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; CHUNK]);
-    loop {
-        let read = match io::Read::read(&mut file, &mut buffer) {
-            Ok(0) => break,
-            Ok(read) => read,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(failed(e)),
-        };
-        let chunk = &buffer[..read];
+    let mut file = fs::File::open(path).map_err(|source| Error::Input { path: path.to_owned(), source })?;
+    let (mut hasher, mut bytes) = (Hasher::of(BlobKind::Original), 0);
+    read_chunks(&mut file, path, |chunk| {
         hasher.update(chunk);
-        bytes += read as u64;
-        keep(chunk)?;
+        bytes += chunk.len() as u64;
+        keep(chunk)
+    })?;
+    Ok(NewFile { sha256: hasher.digest(), bytes })
+}
+
+/// `path` is for the message alone.
+fn read_chunks(
+    from: &mut dyn io::Read,
+    path: &Path,
+    mut keep: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => keep(&buffer[..read])?,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(source) => return Err(Error::Input { path: path.to_owned(), source }),
+        }
     }
-    Ok(NewFile { sha256: Digest(hasher.finalize().into()), bytes })
 }
 
 fn folder_of(path: &Path) -> &Path {

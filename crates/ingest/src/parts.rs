@@ -9,7 +9,7 @@ use scout::Engine;
 /// Most tokens of one part, its document header included.
 pub const MAX_PART_TOKENS: u64 = 1_024;
 /// Most tokens of a document header; a longer one is cut.
-const MAX_HEADER_TOKENS: usize = 48;
+pub const MAX_HEADER_TOKENS: usize = 48;
 
 /// What a part is computed from.
 pub(crate) struct PlannedPart {

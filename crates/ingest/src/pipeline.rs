@@ -1,28 +1,25 @@
 //! [`Ingest::add`], top to bottom like the picture: discover → hash → plan → keep originals → read each document
 //! → prefill each part → publish. What an interrupted run did is found again by its job, its files and its segments.
 
-use std::{
-    collections::BTreeMap,
-    ops::ControlFlow,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use base::Id;
 use catalog::{
-    Corpus, Document, FoundFile, JobKind, JobState, Known, ModelIdentity, NewFile, Plan, Published, State,
+    Corpus, Document, FoundFile, Job, JobKind, JobState, Known, ModelIdentity, NewFile, Plan, Published,
+    Start, State,
 };
 use scout::Engine;
 use serde_json::{Value, json};
 
 use crate::{
-    Error, Progress, Result, Stage, Stores,
+    Error, Result, Stage, Stores,
     discover::{Discovered, discover},
     library::hash_file,
+    prefill::Repaired,
     progress::Meter,
     stores::blocking,
-    text::Outcome,
+    text::{Outcome, Texts},
+    watch::{Listener, Watch},
 };
 
 /// Everything an ingest works with. Cheap to clone.
@@ -74,6 +71,8 @@ pub struct AddReport {
     /// Among the added and changed.
     pub refused: Vec<Refused>,
     pub skipped: Vec<Skipped>,
+    /// What `verify` had set aside, read again.
+    pub repaired: Vec<Repaired>,
     /// Tokens computed in this run, document headers included.
     pub tokens_prefilled: u64,
     /// Bytes deleted with what lost its last reference.
@@ -82,7 +81,8 @@ pub struct AddReport {
 
 impl Ingest {
     /// Adds files and folders to a corpus; one commit makes the result visible. Repeating it after an interruption
-    /// goes on where it stopped. `progress` is called a few times a second and may stop the work.
+    /// goes on where it stopped. Segments that were lost since are computed again. `progress` is called a few times
+    /// a second and may stop the work.
     ///
     /// Errors: [`Error::Interrupted`] keeps what was done, [`Error::Cancelled`] throws it away; bad documents are
     /// no errors but part of the report.
@@ -91,15 +91,27 @@ impl Ingest {
         corpus: &Corpus,
         inputs: &[PathBuf],
         options: AddOptions,
-        progress: &(dyn Fn(Progress) -> ControlFlow<()> + Sync),
+        progress: &Listener<'_>,
     ) -> Result<AddReport> {
         let _adding = self.stores.adding.lock().await;
-        let mut watch = Watch::new(progress);
-        let corpus = &self.stores.catalog.corpus(&corpus.owner, corpus.id.as_str()).await?;
+        let corpus = self.stores.catalog.corpus(&corpus.owner, corpus.id.as_str()).await?;
+        let mut report = self.take_in(&corpus, inputs, options, &mut Watch::new(progress)).await?;
+        report.repaired = self.repair(&corpus, &mut Watch::new(progress)).await?;
+        report.tokens_prefilled += report.repaired.iter().map(|repaired| repaired.tokens).sum::<u64>();
+        Ok(report)
+    }
+
+    async fn take_in<'a>(
+        &'a self,
+        corpus: &Corpus,
+        inputs: &[PathBuf],
+        options: AddOptions,
+        watch: &mut Watch<'a>,
+    ) -> Result<AddReport> {
         let named = inputs.to_vec();
         let mut found = blocking(move || discover(&named)).await??;
         self.stores.catalog.bind_model(&corpus.id, &self.model()).await?;
-        let hashed = self.hash(&mut found, &mut watch).await?;
+        let hashed = self.hash(&mut found, watch).await?;
         let plan = self.plan(corpus, &found, hashed, options).await?;
         let mut report = AddReport {
             corpus_version: corpus.version,
@@ -108,7 +120,7 @@ impl Ingest {
             skipped: found.skipped.clone(),
             ..AddReport::default()
         };
-        let resume = self.unfinished_job(corpus).await?;
+        let resume = self.unfinished_job(corpus).await?.map(|job| job.id);
         let changes = plan.added.len() + plan.changed.len() + plan.removed.len();
         if changes == 0 && resume.is_none() {
             return match found.files.is_empty() && plan.missing.is_empty() && found.skipped.is_empty() {
@@ -116,27 +128,45 @@ impl Ingest {
                 false => Ok(report),
             };
         }
-        let job = self.begin(corpus, plan, &found, resume.as_ref(), options, &mut watch).await?;
+        let job = self.begin(corpus, plan, &found, resume, options, watch).await?;
+        self.run(corpus, job, &Texts::default(), &mut report, watch).await?;
+        Ok(report)
+    }
+
+    /// From staged documents to a published version. `texts`: those that need no parser. What ends early is left so
+    /// that the job can be resumed.
+    pub(crate) async fn run<'a>(
+        &'a self,
+        corpus: &Corpus,
+        job: Id,
+        texts: &Texts,
+        report: &mut AddReport,
+        watch: &mut Watch<'a>,
+    ) -> Result<()> {
         watch.job = Some((&self.stores.catalog, job.clone()));
-        match self.run(corpus, &job, &mut report, &mut watch).await {
-            Ok(()) => Ok(AddReport { job: Some(job), ..report }),
+        match self.finish(corpus, &job, texts, report, watch).await {
+            Ok(()) => {
+                report.job = Some(job);
+                Ok(())
+            }
             Err(error) => Err(self.give_up(&job, error).await),
         }
     }
 
-    /// From staged documents to a published version.
-    async fn run(
+    async fn finish(
         &self,
         corpus: &Corpus,
         job: &Id,
+        texts: &Texts,
         report: &mut AddReport,
         watch: &mut Watch<'_>,
     ) -> Result<()> {
-        self.read_documents(job, watch).await?;
+        self.read_documents(job, texts, watch).await?;
         self.prefill_documents(job, report, watch).await?;
         let staged = self.stores.catalog.staged(job).await?;
         report.refused = staged.iter().filter_map(refused).collect();
-        let published = self.publish(corpus, job, watch).await?;
+        watch.tell(Meter::new(Stage::Publish, 0, staged.len() as u64).progress(0)).await?;
+        let published = self.publish(corpus, job).await?;
         let freed = self.stores.collect(&corpus.id, published.corpus_version).await?;
         report.corpus_version = published.corpus_version;
         report.added = published.summary.added;
@@ -192,14 +222,11 @@ impl Ingest {
     }
 
     /// The ingest of this corpus that was interrupted or failed, if any.
-    async fn unfinished_job(&self, corpus: &Corpus) -> Result<Option<Id>> {
+    pub(crate) async fn unfinished_job(&self, corpus: &Corpus) -> Result<Option<Job>> {
         let jobs = self.stores.catalog.jobs(&corpus.owner).await?;
-        let last = jobs
-            .into_iter()
-            .find(|job| job.kind == JobKind::Ingest && job.corpus.as_ref() == Some(&corpus.id));
-        Ok(last
-            .filter(|job| !matches!(job.state, JobState::Succeeded | JobState::Cancelled))
-            .map(|job| job.id))
+        let ingests = |job: &Job| matches!(job.kind, JobKind::Ingest | JobKind::Import);
+        let last = jobs.into_iter().find(|job| ingests(job) && job.corpus.as_ref() == Some(&corpus.id));
+        Ok(last.filter(|job| !matches!(job.state, JobState::Succeeded | JobState::Cancelled)))
     }
 
     /// Copies new originals and stages their documents. A file that changed since it was hashed is taken as it is now.
@@ -208,7 +235,7 @@ impl Ingest {
         corpus: &Corpus,
         mut plan: Plan,
         found: &Discovered,
-        resume: Option<&Id>,
+        resume: Option<Id>,
         options: AddOptions,
         watch: &mut Watch<'_>,
     ) -> Result<Id> {
@@ -222,14 +249,18 @@ impl Ingest {
             watch.tell(meter.progress(0)).await?;
         }
         let folders: Vec<_> = found.scopes.iter().map(|scope| scope.trim_end_matches('/')).collect();
-        let params = json!({"inputs": folders, "prune": options.prune});
-        let begun =
-            self.stores.catalog.begin_ingest(&corpus.owner, &corpus.id, &plan, params, resume).await?;
-        Ok(begun.job)
+        let start = match resume {
+            Some(job) => Start::Resume(job),
+            None => {
+                let params = json!({"inputs": folders, "prune": options.prune});
+                Start::New { kind: JobKind::Ingest, params }
+            }
+        };
+        Ok(self.stores.catalog.begin_ingest(&corpus.owner, &corpus.id, &plan, start).await?.job)
     }
 
     /// Extracts the next document while this one is tokenised; results are kept in order of path.
-    async fn read_documents(&self, job: &Id, watch: &mut Watch<'_>) -> Result<()> {
+    async fn read_documents(&self, job: &Id, texts: &Texts, watch: &mut Watch<'_>) -> Result<()> {
         let staged = self.stores.catalog.staged(job).await?;
         let mut unread = Vec::new();
         for document in &staged {
@@ -241,14 +272,14 @@ impl Ingest {
         let mut meter = Meter::new(Stage::Extract, found, staged.len() as u64);
         watch.tell(meter.progress(0)).await?;
         let mut extracted: Option<Outcome> = match unread.first() {
-            Some(first) => Some(self.extract(first).await?),
+            Some(first) => Some(self.extract(first, texts).await?),
             None => None,
         };
         for (at, document) in unread.iter().enumerate() {
             let Some(outcome) = extracted.take() else { break };
             let ahead = async {
                 match unread.get(at + 1) {
-                    Some(next) => self.extract(next).await.map(Some),
+                    Some(next) => self.extract(next, texts).await.map(Some),
                     None => Ok(None),
                 }
             };
@@ -290,8 +321,7 @@ impl Ingest {
     }
 
     /// The one commit, then the index. In this order a crash in between can only leave a stale index.
-    async fn publish(&self, corpus: &Corpus, job: &Id, watch: &mut Watch<'_>) -> Result<Published> {
-        watch.tell(Meter::new(Stage::Publish, 0, 1).progress(0)).await?;
+    async fn publish(&self, corpus: &Corpus, job: &Id) -> Result<Published> {
         let _publishing = self.stores.publishing.lock().await;
         let before = self.stores.catalog.corpus(&corpus.owner, corpus.id.as_str()).await?.version;
         let shown = self.stores.shown(&corpus.id).await?;
@@ -325,7 +355,7 @@ impl Ingest {
         self.stores.delete(freed).await.map(drop)
     }
 
-    fn model(&self) -> ModelIdentity {
+    pub(crate) fn model(&self) -> ModelIdentity {
         let fingerprint = self.engine.fingerprint().0.iter().map(|byte| format!("{byte:02x}")).collect();
         let kv_dtype = self.engine.kv_dtype().name().to_owned();
         ModelIdentity { name: self.engine.name().to_owned(), fingerprint, kv_dtype }
@@ -343,46 +373,4 @@ fn refused(document: &Document) -> Option<Refused> {
         state: version.state,
         error: version.error.clone(),
     })
-}
-
-/// Passes progress on: to the caller, who may stop the work, and to the catalog, through which others may.
-pub(crate) struct Watch<'a> {
-    progress: &'a (dyn Fn(Progress) -> ControlFlow<()> + Sync),
-    job: Option<(&'a catalog::Catalog, Id)>,
-    reported: Option<(Instant, Stage)>,
-}
-
-impl<'a> Watch<'a> {
-    /// Time between two reports of a step that takes long.
-    pub const PERIOD: Duration = Duration::from_millis(200);
-    /// A report to the catalog is a durable commit.
-    const CATALOG_PERIOD: Duration = Duration::from_secs(1);
-
-    fn new(progress: &'a (dyn Fn(Progress) -> ControlFlow<()> + Sync)) -> Self {
-        Self { progress, job: None, reported: None }
-    }
-
-    pub fn silent() -> Self {
-        Self::new(&|_| ControlFlow::Continue(()))
-    }
-
-    pub async fn tell(&mut self, now: Progress) -> Result<()> {
-        if (self.progress)(now).is_break() {
-            return Err(Error::Interrupted);
-        }
-        let Some((catalog, job)) = &self.job else { return Ok(()) };
-        if self.reported.is_some_and(|(at, stage)| stage == now.stage && at.elapsed() < Self::CATALOG_PERIOD)
-        {
-            return Ok(());
-        }
-        self.reported = Some((Instant::now(), now.stage));
-        let report = catalog::Progress {
-            stage: now.stage.as_str().to_owned(),
-            done: now.done,
-            total: now.total,
-            unit: now.unit().to_owned(),
-            rate: now.rate,
-        };
-        if catalog.report(job, &report).await? { Err(Error::Cancelled) } else { Ok(()) }
-    }
 }

@@ -1,30 +1,24 @@
 //! One document's parts → KV segments on disk. A segment that exists under its identity is never computed again.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
-};
-
-use catalog::{Digest, Document, NewPart, VersionId};
+use catalog::{Corpus, Digest, Document, NewPart, State, VersionId};
 use kv::SegmentSpec;
 use scout::PartPages;
-use tokio::sync::mpsc;
 
 use crate::{
-    Error, Ingest, Result,
+    Error, Ingest, Result, Stage,
     parts::{PlannedPart, plan_parts},
-    pipeline::Watch,
     progress::Meter,
     stores::blocking,
+    watch::Watch,
 };
 
-/// Tells the computing thread to stop at its next tile when nobody waits for it any more.
-struct Stop(Arc<AtomicBool>);
-
-impl Drop for Stop {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
+/// A segment that was missing or set aside as damaged and was computed again from the stored text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repaired {
+    /// Path of its document.
+    pub path: String,
+    /// The document's own tokens in it.
+    pub tokens: u64,
 }
 
 impl Ingest {
@@ -53,11 +47,44 @@ impl Ingest {
         Ok(computed)
     }
 
+    /// Computes again what `verify` set aside: every segment that a readable document of the corpus needs and lacks.
+    pub(crate) async fn repair(&self, corpus: &Corpus, watch: &mut Watch<'_>) -> Result<Vec<Repaired>> {
+        let catalog = &self.stores.catalog;
+        let mut lost = Vec::new();
+        for document in catalog.documents(&corpus.id, u64::MAX).await? {
+            if document.version.state == State::Ready {
+                let parts = catalog.parts(document.version.id).await?;
+                let missing = parts.into_iter().filter(|part| !part.ready);
+                lost.extend(missing.map(|part| (document.version.id, document.path.clone(), part)));
+            }
+        }
+        let mut meter =
+            Meter::new(Stage::Prefill, 0, lost.iter().map(|(_, _, part)| part.tokens.len()).sum());
+        let mut repaired = Vec::new();
+        for (version, path, part) in lost {
+            self.rebuild(version, part.idx, &mut meter, watch).await?;
+            meter.add(part.tokens.len());
+            watch.tell(meter.progress(0)).await?;
+            repaired.push(Repaired { path, tokens: part.tokens.len() });
+        }
+        Ok(repaired)
+    }
+
     /// Computes a damaged or lost segment again from the stored text: the same bytes as before. The damaged file is
     /// set aside. Must not be called while holding the engine's gate, to which prefill gives way.
     ///
     /// Errors: [`Error::OtherSegment`] when the open model would compute something else.
     pub async fn rebuild_segment(&self, version: VersionId, part: u64) -> Result<()> {
+        self.rebuild(version, part, &mut Meter::new(Stage::Prefill, 0, 0), &mut Watch::silent()).await
+    }
+
+    async fn rebuild(
+        &self,
+        version: VersionId,
+        part: u64,
+        meter: &mut Meter,
+        watch: &mut Watch<'_>,
+    ) -> Result<()> {
         let document = self.stores.catalog.version(version).await?;
         let no_such_part = || Error::NoSuchPart { document: document.path.clone(), part };
         let stored = self.stores.catalog.parts(version).await?;
@@ -74,8 +101,7 @@ impl Ingest {
             blocking(move || kv.set_aside(&id, "damaged")).await??;
             self.stores.catalog.forget_segment(expected).await?;
         }
-        let mut meter = Meter::new(crate::Stage::Prefill, 0, planned.tokens.len());
-        self.fill_segment(planned.spec, &mut meter, &mut Watch::silent()).await.map(drop)
+        self.fill_segment(planned.spec, meter, watch).await.map(drop)
     }
 
     /// The parts of a document as this engine makes them, from the stored text.
@@ -129,29 +155,8 @@ impl Ingest {
 
     /// Prefills on a thread of its own and reports meanwhile.
     async fn compute(&self, ids: Vec<u32>, meter: &Meter, watch: &mut Watch<'_>) -> Result<PartPages> {
-        let (report, mut reports) = mpsc::unbounded_channel();
-        let stop = Stop(Arc::default());
-        let (engine, stopped) = (self.engine.clone(), stop.0.clone());
-        let mut work = tokio::task::spawn_blocking(move || {
-            engine.prefill_part(&ids, &mut |progress| {
-                // Nobody listens any more once the ingest was dropped; `stopped` says so too.
-                let _ = report.send(progress.done);
-                if stopped.load(Relaxed) {
-                    std::ops::ControlFlow::Break(())
-                } else {
-                    std::ops::ControlFlow::Continue(())
-                }
-            })
-        });
-        let mut tick = tokio::time::interval(Watch::PERIOD);
-        let mut ahead = 0;
-        loop {
-            tokio::select! {
-                done = &mut work => return Ok(done.map_err(|e| Error::Task { detail: e.to_string() })??),
-                Some(done) = reports.recv() => ahead = done,
-                _ = tick.tick() => watch.tell(meter.progress(ahead)).await?,
-            }
-        }
+        let engine = self.engine.clone();
+        watch.follow(meter, move |steps| Ok(engine.prefill_part(&ids, &mut |p| steps.reached(p.done))?)).await
     }
 }
 

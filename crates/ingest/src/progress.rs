@@ -2,9 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-/// The stages of an ingest, in order.
+/// The stages of an ingest in order, and those of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
+    /// Reading the segments that an archive will hold.
+    Check,
+    /// Writing an archive.
+    Pack,
+    /// Reading an archive.
+    Unpack,
     /// Reading every file to see what changed.
     Hash,
     /// Copying new originals.
@@ -19,6 +25,9 @@ pub enum Stage {
 impl Stage {
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Check => "check",
+            Self::Pack => "pack",
+            Self::Unpack => "unpack",
             Self::Hash => "hash",
             Self::Store => "store",
             Self::Extract => "extract",
@@ -30,6 +39,8 @@ impl Stage {
     /// What `done` and `total` count.
     pub fn unit(self) -> &'static str {
         match self {
+            Self::Check => "segments",
+            Self::Pack | Self::Unpack => "bytes",
             Self::Hash | Self::Store => "files",
             Self::Extract | Self::Publish => "documents",
             Self::Prefill => "tokens",

@@ -1,16 +1,24 @@
 //! One staged document: its original → canonical text → tokens → passages → parts, kept and registered.
 
+use std::collections::BTreeMap;
+
 use catalog::{Document, Extraction, State};
 use corpus::{ExtractError, Extracted, TokenStream};
 use serde_json::json;
 
-use crate::{Error, Ingest, Result, document_text::StoredBlobs, parts::plan_parts, stores::blocking};
+use crate::{
+    Error, Ingest, Result, archive::ArchivedText, document_text::StoredBlobs, parts::plan_parts,
+    stores::blocking,
+};
 
 /// Longest file name that every common file system takes, bytes.
 const MAX_NAME_BYTES: usize = 200;
 
 /// What extraction made of a document: text, or the reason why there is none.
 pub(crate) type Outcome = std::result::Result<Extracted, ExtractError>;
+
+/// Texts that an archive brought, by document path: their documents are not parsed again.
+pub(crate) type Texts = BTreeMap<String, ArchivedText>;
 
 /// A text cut into tokens, passages and parts.
 struct Prepared {
@@ -20,12 +28,16 @@ struct Prepared {
 }
 
 impl Ingest {
-    /// Runs the parser in its child process on the kept original.
+    /// Takes the text that an archive brought, or runs the parser in its child process on the kept original.
     ///
     /// Errors: [`Error::Extract`] when no parser can be run at all; what is wrong with the file is in the outcome.
-    pub(crate) async fn extract(&self, document: &Document) -> Result<Outcome> {
+    pub(crate) async fn extract(&self, document: &Document, texts: &Texts) -> Result<Outcome> {
         if document.version.state == State::Queued {
             self.stores.catalog.set_state(document.version.id, State::Extracting).await?;
+        }
+        if let Some(text) = texts.get(&document.path).cloned() {
+            let library = self.stores.library.clone();
+            return blocking(move || library.archived_text(&text)).await?.map(Ok);
         }
         let (library, worker, limits) =
             (self.stores.library.clone(), self.worker.clone(), self.limits.clone());

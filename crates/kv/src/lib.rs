@@ -19,6 +19,7 @@ pub mod storage;
 mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod transfer;
 mod writer;
 
 pub use checksum::Checksum;
@@ -30,4 +31,5 @@ pub use page::{Dtype, KEY_GROUP, PAGE_TOKENS, PageBuf, PageShape};
 pub use reader::Segment;
 pub use storage::{Disk, Storage, StoredFile};
 pub use store::{Counters, Listed, Store};
+pub use transfer::SegmentFile;
 pub use writer::{SegmentSpec, Writer};

@@ -23,7 +23,7 @@ const RUN_BYTES: u64 = 4 << 20;
 /// An open, immutable segment. Cheap to share between threads behind an `Arc`.
 pub struct Segment {
     shared: Arc<Shared>,
-    file: Box<dyn StoredFile>,
+    pub(crate) file: Box<dyn StoredFile>,
     path: PathBuf,
     header: Header,
     tokens: Box<[u32]>,

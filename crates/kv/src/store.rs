@@ -22,7 +22,7 @@ use crate::writer::{SegmentSpec, Writer};
 /// The store of one data folder. One process at a time may have it open: opening removes temporary files.
 #[derive(Clone)]
 pub struct Store {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 pub(crate) struct Shared {

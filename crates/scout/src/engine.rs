@@ -29,6 +29,20 @@ pub enum Numerics {
     Fast,
 }
 
+/// How to run a model: the arithmetic, and what its KV is kept in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arithmetic {
+    pub numerics: Numerics,
+    /// `None`: what the numerics prefer, int8 for the fast path and f32 for the reference.
+    pub kv_dtype: Option<Dtype>,
+}
+
+impl From<Numerics> for Arithmetic {
+    fn from(numerics: Numerics) -> Self {
+        Self { numerics, kv_dtype: None }
+    }
+}
+
 /// The fixed opening tokens and what closes a prompt behind the user's words.
 pub struct Header {
     pub text: String,
@@ -53,16 +67,18 @@ pub struct Engine {
 impl Engine {
     /// Opens a GGUF file or a safetensors folder. `fingerprint_cache` keeps the hash of the weights between runs;
     /// `progress` hears of the hashing on first use.
+    ///
+    /// Errors: [`Error::KvDtype`] for KV that the numerics cannot attend to; whatever is wrong with the model.
     pub fn open(
         path: &Path,
-        numerics: Numerics,
+        arithmetic: impl Into<Arithmetic>,
         fingerprint_cache: &Path,
         progress: &mut dyn FnMut(weights::Progress),
     ) -> Result<Self> {
         let file = weights::Model::open(path)?;
         let config = ModelConfig::read(&file)?;
         let fingerprint = file.fingerprint(fingerprint_cache, progress)?;
-        let in_model = |source| Error::Tokenizer { model: model_name(&file), source };
+        let in_model = |source| Error::Tokenizer { model: model_name(&file), source: Box::new(source) };
         let tokenizer = Tokenizer::from_model(&file).map_err(in_model)?;
         let template = chat_template(&file)?;
         let (before, after) = template.around_user(INSTRUCTION)?;
@@ -72,7 +88,7 @@ impl Engine {
             text: before,
             pages: Vec::new(),
         };
-        let run = load_run(&file, &config, numerics)?;
+        let run = load_run(&file, &config, arithmetic.into())?;
         let stop_ids = stop_ids(&file, &tokenizer)?;
         let name = model_name(&file);
         let mut engine =
@@ -175,10 +191,14 @@ impl Engine {
     }
 }
 
-fn load_run(file: &weights::Model, config: &ModelConfig, numerics: Numerics) -> Result<Box<dyn Run>> {
-    Ok(match numerics {
-        Numerics::Reference => Box::new(Model::load(file, config, Reference::default())?),
-        Numerics::Fast => Box::new(Model::load(file, config, Int8::default())?),
+fn load_run(file: &weights::Model, config: &ModelConfig, arithmetic: Arithmetic) -> Result<Box<dyn Run>> {
+    let kv = arithmetic.kv_dtype;
+    Ok(match arithmetic.numerics {
+        Numerics::Reference => match kv {
+            None | Some(Dtype::F32) => Box::new(Model::load(file, config, Reference::default(), kv)?),
+            Some(dtype) => return Err(Error::KvDtype { numerics: "reference", dtype: dtype.name() }),
+        },
+        Numerics::Fast => Box::new(Model::load(file, config, Int8::default(), kv)?),
     })
 }
 
@@ -186,7 +206,7 @@ fn load_run(file: &weights::Model, config: &ModelConfig, numerics: Numerics) -> 
 pub fn logits_of(path: &Path, numerics: Numerics, ids: &[u32]) -> Result<Rows> {
     let file = weights::Model::open(path)?;
     let config = ModelConfig::read(&file)?;
-    let run = load_run(&file, &config, numerics)?;
+    let run = load_run(&file, &config, numerics.into())?;
     let shape = PageShape { n_kv_heads: config.n_kv_heads, head_dim: config.head_dim };
     let mut sequence = Sequence::new(config.n_layers, shape, run.kv_dtype());
     let batch = Batch { sequence: &mut sequence, ids, logits: 0..ids.len(), mass: None };

@@ -18,6 +18,8 @@ pub enum Error {
         "{asked} tokens do not fit the model's window of {window}; ask about less or shorten the question"
     )]
     WindowExceeded { asked: u64, window: u64 },
+    #[error("{numerics} numerics keep no {dtype} KV; leave the KV type out or choose other numerics")]
+    KvDtype { numerics: &'static str, dtype: &'static str },
     #[error("the chat template cannot be rendered: {source}")]
     Template { source: minijinja::Error },
     #[error(
@@ -33,7 +35,7 @@ pub enum Error {
     #[error(transparent)]
     Compute(#[from] compute::Error),
     #[error("{model}: {source}")]
-    Tokenizer { model: String, source: corpus::tokens::TokenizerError },
+    Tokenizer { model: String, source: Box<corpus::tokens::TokenizerError> },
     #[error("{model}: config.json is not valid: {source}")]
     ConfigJson { model: String, source: serde_json::Error },
 }

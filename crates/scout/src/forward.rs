@@ -47,13 +47,22 @@ pub struct Model<O: Ops> {
     plan: Vec<LayerPlan>,
     weights: Weights<O>,
     rope: RopeTable,
+    kv_dtype: Dtype,
 }
 
 impl<O: Ops> Model<O> {
-    pub fn load(file: &weights::Model, config: &ModelConfig, ops: O) -> Result<Self> {
+    /// `kv_dtype`: what the sequences' own pages hold, by default what `ops` prefers; `ops` must be able to attend
+    /// to it.
+    pub fn load(
+        file: &weights::Model,
+        config: &ModelConfig,
+        ops: O,
+        kv_dtype: Option<Dtype>,
+    ) -> Result<Self> {
+        let kv_dtype = kv_dtype.unwrap_or_else(|| ops.kv_dtype());
         let weights = load::load(file, config, &ops)?;
         let rope = RopeTable::new(&rope::inverse_frequencies(config), config.window as usize + PAGE_TOKENS);
-        Ok(Self { ops, plan: plan::layer_plan(config), config: config.clone(), weights, rope })
+        Ok(Self { ops, plan: plan::layer_plan(config), config: config.clone(), weights, rope, kv_dtype })
     }
 
     /// x += Wo · attend(norm(x)), appending this batch's K and V to the sequences first.
@@ -157,14 +166,18 @@ impl<O: Ops> Model<O> {
         logits
     }
 
-    /// Checks ids, grows the sequences, and gives the ids and positions of all rows.
+    /// Checks ids and room of all batches, then grows the sequences: a refused pass leaves every one as it was. Gives
+    /// the ids and positions of all rows.
     fn admit(&self, batches: &mut [Batch<'_>]) -> Result<(Vec<u32>, Vec<u64>)> {
-        let (mut ids, mut pos) = (Vec::new(), Vec::new());
-        for batch in batches {
+        for batch in batches.iter() {
             if let Some(&id) = batch.ids.iter().find(|&&id| id as usize >= self.config.vocab) {
                 return Err(Error::TokenOutOfRange { id, vocab: self.config.vocab });
             }
-            let first = batch.sequence.grow(batch.ids.len(), self.config.window)?;
+            batch.sequence.check_room(batch.ids.len(), self.config.window)?;
+        }
+        let (mut ids, mut pos) = (Vec::new(), Vec::new());
+        for batch in batches {
+            let first = batch.sequence.grow(batch.ids.len());
             ids.extend_from_slice(batch.ids);
             pos.extend(first..first + batch.ids.len() as u64);
             if let Some(mass) = &mut batch.mass {
@@ -193,6 +206,6 @@ impl<O: Ops> Run for Model<O> {
     }
 
     fn kv_dtype(&self) -> Dtype {
-        self.ops.kv_dtype()
+        self.kv_dtype
     }
 }

@@ -19,7 +19,7 @@ mod template;
 
 pub use config::{ModelConfig, RopeScaling};
 pub use decode::{Decoding, Finish, Step};
-pub use engine::{Engine, Header, Numerics, logits_of};
+pub use engine::{Arithmetic, Engine, Header, Numerics, logits_of};
 pub use error::{Error, Result};
 pub use forward::{Batch, Mass, Run};
 pub use plan::{LayerPlan, Reach};

@@ -67,19 +67,21 @@ impl Sequence {
         self.composed.len() + self.tail.first().map_or(0, Vec::len)
     }
 
+    /// Whether `n` more tokens fit a window.
+    pub fn check_room(&self, n: usize, window: u64) -> Result<()> {
+        let asked = self.next_pos().saturating_add(n as u64);
+        if asked > window { Err(Error::WindowExceeded { asked, window }) } else { Ok(()) }
+    }
+
     /// Makes room for `n` more tail tokens in all layers and gives their first position.
-    pub fn grow(&mut self, n: usize, window: u64) -> Result<u64> {
+    pub fn grow(&mut self, n: usize) -> u64 {
         let first = self.next_pos();
-        let asked = first + n as u64;
-        if asked > window {
-            return Err(Error::WindowExceeded { asked, window });
-        }
         self.tail_len += n as u64;
         let pages = (self.tail_len as usize).div_ceil(PAGE_TOKENS);
         for layer in &mut self.tail {
             layer.resize_with(pages, || PageBuf::new(self.shape, self.dtype));
         }
-        Ok(first)
+        first
     }
 
     /// Writes one token's K and V, each `[n_kv_heads * head_dim]`, at `pos` of `layer`.

@@ -26,6 +26,27 @@ pub struct Extracted {
     pub state: State,
 }
 
+impl Extracted {
+    /// Holds every span against the text, for an `Extracted` that came from elsewhere. The error says what is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        let spans = self.pages.iter().map(|page| page.bytes);
+        let spans = spans.chain(self.boxes.iter().map(|run| run.bytes));
+        for span in spans.chain(self.blocks.iter().map(|block| block.bytes)) {
+            let inside = usize::try_from(span.end).is_ok_and(|end| {
+                self.text.is_char_boundary(end) && self.text.is_char_boundary(span.start as usize)
+            });
+            if !inside || span.start > span.end {
+                return Err(format!("span {span} is not in the text of {} bytes", self.text.len()));
+            }
+        }
+        let ordered = self.blocks.is_sorted_by(|a, b| a.bytes.end <= b.bytes.start);
+        if !ordered || !self.pages.is_sorted_by_key(|page| page.bytes.start) {
+            return Err("blocks or pages are out of order".into());
+        }
+        Ok(())
+    }
+}
+
 /// Whether the text can be used. A failed document is an [`super::ExtractError`] instead.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {

@@ -58,25 +58,7 @@ pub fn read(from: &mut impl Read, limit: u64) -> Result<Reply, NoReply> {
     }
     let reply: Reply = postcard::from_bytes(&body).map_err(|error| NoReply::Invalid(error.to_string()))?;
     if let Ok(extracted) = &reply {
-        check(extracted).map_err(NoReply::Invalid)?;
+        extracted.check().map_err(NoReply::Invalid)?;
     }
     Ok(reply)
-}
-
-fn check(extracted: &Extracted) -> Result<(), String> {
-    let spans = extracted.pages.iter().map(|page| page.bytes);
-    let spans = spans.chain(extracted.boxes.iter().map(|run| run.bytes));
-    for span in spans.chain(extracted.blocks.iter().map(|block| block.bytes)) {
-        let inside = usize::try_from(span.end).is_ok_and(|end| {
-            extracted.text.is_char_boundary(end) && extracted.text.is_char_boundary(span.start as usize)
-        });
-        if !inside || span.start > span.end {
-            return Err(format!("span {span} is not in the text of {} bytes", extracted.text.len()));
-        }
-    }
-    let ordered = extracted.blocks.is_sorted_by(|a, b| a.bytes.end <= b.bytes.start);
-    if !ordered || !extracted.pages.is_sorted_by_key(|page| page.bytes.start) {
-        return Err("blocks or pages are out of order".into());
-    }
-    Ok(())
 }

@@ -2,16 +2,17 @@
 
 use crate::{
     cli::Add,
-    event::{Event, Out, Progress},
+    commands::progress::tell,
+    event::Out,
     owner::{Exit, Owner},
     problem::Failure,
+    rest,
     settings::Settings,
 };
 use anyhow::Result;
-use catalog::{Corpus, LOCAL_OWNER, State};
-use ingest::{AddOptions, AddReport, Ingest};
-use serde_json::json;
-use std::ops::ControlFlow;
+use catalog::{Corpus, LOCAL_OWNER};
+use ingest::{AddOptions, AddReport, Refused, Repaired, Skipped};
+use serde_json::{Value, json};
 
 pub async fn run(owner: &Owner, settings: &Settings, args: &Add, out: &Out) -> Result<Exit> {
     // Before the model is loaded and a corpus is made: a wrong path leaves nothing behind.
@@ -24,29 +25,9 @@ pub async fn run(owner: &Owner, settings: &Settings, args: &Add, out: &Out) -> R
     let ingest = owner.ingest(settings, out).await?;
     let corpus = find_or_make(owner, &args.corpus).await?;
     let options = AddOptions { prune: args.prune, retry_refused: args.retry };
-    let mut report = ingest.add(&corpus, &args.paths, options, &|progress| tell(progress, out)).await?;
-    report.tokens_prefilled += repair(&ingest, &corpus, out).await?;
+    let report = ingest.add(&corpus, &args.paths, options, &|progress| tell(progress, out)).await?;
     summarise(&corpus, &report, out);
     Ok(Exit::Done)
-}
-
-/// Segments that `verify` set aside, computed again from the stored texts; gives their tokens.
-async fn repair(ingest: &Ingest, corpus: &Corpus, out: &Out) -> Result<u64> {
-    let catalog = &ingest.stores.catalog;
-    let version = catalog.corpus(LOCAL_OWNER, corpus.id.as_str()).await?.version;
-    let mut tokens = 0;
-    for document in catalog.documents(&corpus.id, version).await? {
-        let lost = catalog.parts(document.version.id).await?.into_iter().filter(|part| !part.ready);
-        for part in lost.filter(|_| document.version.state == State::Ready) {
-            if out.cancel.requested() {
-                return Err(Failure::cancelled().into());
-            }
-            out.note(format!("reading {} tokens of {} again", part.tokens.len(), document.path));
-            ingest.rebuild_segment(document.version.id, part.idx).await?;
-            tokens += part.tokens.len();
-        }
-    }
-    Ok(tokens)
 }
 
 async fn find_or_make(owner: &Owner, name: &str) -> Result<Corpus> {
@@ -54,18 +35,6 @@ async fn find_or_make(owner: &Owner, name: &str) -> Result<Corpus> {
         Err(catalog::Error::NotFound { .. }) => Ok(owner.catalog().create_corpus(LOCAL_OWNER, name).await?),
         found => Ok(found?),
     }
-}
-
-pub fn tell(progress: ingest::Progress, out: &Out) -> ControlFlow<()> {
-    out.send(Event::Progress(Progress {
-        stage: progress.stage.as_str().into(),
-        unit: progress.unit().into(),
-        done: progress.done,
-        total: progress.total,
-        rate: progress.rate,
-        eta_s: progress.eta.map(|eta| eta.as_secs()),
-    }));
-    if out.cancel.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 fn summarise(corpus: &Corpus, report: &AddReport, out: &Out) {
@@ -79,16 +48,15 @@ fn summarise(corpus: &Corpus, report: &AddReport, out: &Out) {
         report.tokens_prefilled,
         report.corpus_version
     ));
-    for refused in &report.refused {
-        let reason = refused.error.as_ref().and_then(|error| error["message"].as_str()).unwrap_or_default();
-        out.line(format_args!(
-            "  {} is not readable [{}] {reason}",
-            crate::rest::label(&refused.path),
-            refused.state
-        ));
-    }
+    show_refused(&report.refused, out);
     for skipped in &report.skipped {
-        out.line(format_args!("  {} was skipped: {}", crate::rest::label(&skipped.path), skipped.reason));
+        out.line(format_args!("  {} was skipped: {}", rest::label(&skipped.path), skipped.reason));
+    }
+    for Repaired { path, tokens } in &report.repaired {
+        out.line(format_args!(
+            "  {tokens} tokens of {} were read again: their KV was lost",
+            rest::label(path)
+        ));
     }
     if !report.missing.is_empty() {
         out.line(format_args!(
@@ -96,8 +64,8 @@ fn summarise(corpus: &Corpus, report: &AddReport, out: &Out) {
             report.missing.len()
         ));
     }
-    let refused = |r: &ingest::Refused| json!({ "path": r.path, "state": r.state, "error": r.error });
-    let skipped = |s: &ingest::Skipped| json!({ "path": s.path, "reason": s.reason });
+    let skipped = |s: &Skipped| json!({ "path": s.path, "reason": s.reason });
+    let repaired = |r: &Repaired| json!({ "path": r.path, "tokens": r.tokens });
     out.object(json!({
         "object": "ingest", "corpus_id": corpus.id.as_str(), "corpus": corpus.name,
         "job_id": report.job.as_ref().map(base::Id::as_str), "corpus_version": report.corpus_version,
@@ -105,6 +73,19 @@ fn summarise(corpus: &Corpus, report: &AddReport, out: &Out) {
         "unchanged": report.unchanged, "missing": report.missing,
         "refused": report.refused.iter().map(refused).collect::<Vec<_>>(),
         "skipped": report.skipped.iter().map(skipped).collect::<Vec<_>>(),
+        "repaired": report.repaired.iter().map(repaired).collect::<Vec<_>>(),
         "tokens_prefilled": report.tokens_prefilled, "freed_bytes": report.bytes_freed,
     }));
+}
+
+/// A line for each document that holds nothing to ask about.
+pub fn show_refused(refused: &[Refused], out: &Out) {
+    for Refused { path, state, error } in refused {
+        let reason = error.as_ref().and_then(|error| error["message"].as_str()).unwrap_or_default();
+        out.line(format_args!("  {} is not readable [{state}] {reason}", rest::label(path)));
+    }
+}
+
+pub fn refused(refused: &Refused) -> Value {
+    json!({ "path": refused.path, "state": refused.state, "error": refused.error })
 }

@@ -69,7 +69,7 @@ pub fn show(answer: &Answer, out: &Out) -> Result<()> {
         usage.output_tokens_per_s,
         answer.id
     ));
-    out.object(serde_json::to_value(answer)?);
+    out.object(rest::answer(answer)?);
     Ok(())
 }
 

@@ -22,6 +22,7 @@ pub async fn run(owner: &Owner, settings: &Settings, args: &Eval, out: &Out) -> 
         questions.retain(|question| question.split == *split);
     }
     let ingest = owner.ingest(settings, out).await?;
+    let mut modes = Vec::new();
     for mode in &args.mode {
         let mut request = AskRequest::new("", ask::mode(*mode));
         request.passages = args.passages.unwrap_or(request.passages);
@@ -32,7 +33,12 @@ pub async fn run(owner: &Owner, settings: &Settings, args: &Eval, out: &Out) -> 
             })
             .await?;
         show(&report, out);
+        modes.push(report);
     }
+    out.object(json!({
+        "object": "evaluation", "corpus_id": corpus.id.as_str(), "corpus": corpus.name,
+        "questions": questions.len(), "modes": modes,
+    }));
     Ok(Exit::Done)
 }
 
@@ -54,8 +60,4 @@ fn show(report: &EvalReport, out: &Out) {
             tally.found_at_8 as f64 / tally.answerable.max(1) as f64,
         ));
     }
-    out.object(json!({
-        "object": "evaluation", "mode": report.mode, "kinds": report.kinds, "all": report.all,
-        "results": report.results,
-    }));
 }

@@ -6,7 +6,7 @@ use crate::{
     rest,
 };
 use anyhow::Result;
-use catalog::LOCAL_OWNER;
+use catalog::{JobState, LOCAL_OWNER};
 
 pub async fn run(owner: &Owner, out: &Out) -> Result<Exit> {
     let jobs = owner.catalog().jobs(LOCAL_OWNER).await?;
@@ -16,7 +16,8 @@ pub async fn run(owner: &Owner, out: &Out) -> Result<Exit> {
     for job in &jobs {
         let progress = &job.progress;
         let mut line = format!("{} {} {}", job.id, job.kind, job.state);
-        if progress.total > 0 {
+        // How far a job came is news only while it has not succeeded.
+        if progress.total > 0 && job.state != JobState::Succeeded {
             line.push_str(&format!(
                 ": {} {}/{} {}",
                 progress.stage, progress.done, progress.total, progress.unit

@@ -85,7 +85,7 @@ fn show_document(document: &Document, out: &Out) {
     out.line(format_args!("id {}, version {}, {}", document.id, version.number, version.media_type));
     out.line(format_args!("title {:?}, {} characters", version.title, version.characters));
     for warning in version.warnings.as_array().into_iter().flatten() {
-        out.line(format_args!("warning: {warning}"));
+        out.line(format_args!("warning: {}", rest::warning(warning)));
     }
     out.object(rest::document(document));
 }

@@ -1,6 +1,8 @@
 //! Ingest end to end over a real engine with a tiny random model, a real disk and the real parser child.
 
 mod add;
+mod archive;
+mod hostile_archive;
 mod rebuild;
 mod removal;
 mod resume;

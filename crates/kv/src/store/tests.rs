@@ -292,6 +292,54 @@ fn power_cut_at_every_operation_of_creation() {
     );
 }
 
+/// The file of segment 1, as another store wrote it.
+fn written_elsewhere() -> (SegmentId, Vec<u8>) {
+    let (_folder, store) = on_disk();
+    let id = write(&store, spec(1, PageOrder::PageMajor)).unwrap();
+    let mut bytes = Vec::new();
+    let segment = store.open_segment(&id).unwrap().unwrap();
+    io::Read::read_to_end(&mut segment.into_file(), &mut bytes).unwrap();
+    (id, bytes)
+}
+
+#[test]
+fn a_copied_segment_is_served_and_a_damaged_copy_leaves_nothing() {
+    let (id, good) = written_elsewhere();
+    let (folder, store) = on_disk();
+    for at in (0..good.len()).step_by(97) {
+        let mut bytes = good.clone();
+        bytes[at] ^= 1;
+        assert!(
+            store.copy_in(&id, bytes.len() as u64, &mut &bytes[..]).unwrap_err().is_damage(),
+            "byte {at}"
+        );
+        let cut = store.copy_in(&id, good.len() as u64, &mut &good[..at]).unwrap_err();
+        assert!(cut.is_damage(), "cut at {at}: {cut}");
+    }
+    let other = spec(2, PageOrder::PageMajor).id();
+    let wrong = store.copy_in(&other, good.len() as u64, &mut &good[..]).unwrap_err();
+    assert!(matches!(wrong, KvError::WrongSegment { .. }), "{wrong}");
+    assert!(store.list().unwrap().is_empty());
+    assert!(std::fs::read_dir(folder.path().join("kv/tmp")).unwrap().next().is_none());
+
+    store.copy_in(&id, good.len() as u64, &mut &good[..]).unwrap();
+    assert!(store.verify(&id).unwrap());
+    assert_eq!(*store.open_segment(&id).unwrap().unwrap().page(5, 1).unwrap(), rows(5, 1));
+}
+
+#[test]
+fn power_cut_at_every_operation_of_copying_in() {
+    let (id, bytes) = written_elsewhere();
+    cut_everywhere(
+        |_| (),
+        |store| store.copy_in(&id, bytes.len() as u64, &mut &bytes[..]),
+        |store, acknowledged, what| {
+            let there = store.verify(&id).unwrap_or_else(|error| panic!("{what}: {error}"));
+            assert!(there || !acknowledged, "{what}");
+        },
+    );
+}
+
 #[test]
 fn power_cut_at_every_operation_of_the_first_open() {
     let mut at = 0;

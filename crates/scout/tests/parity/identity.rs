@@ -2,9 +2,9 @@
 //! of threads, over live pages or over pages that were written to disk and read back.
 
 use crate::golden::{fixture, flat, open};
-use kv::{Disk, PAGE_TOKENS, PageBuf, Store};
+use kv::{Disk, Dtype, PAGE_TOKENS, PageBuf, Store};
 use proptest::prelude::*;
-use scout::{Engine, Numerics, PartPages, Sequence, Step};
+use scout::{Arithmetic, Engine, Error, Numerics, PartPages, Sequence, Step};
 use std::{
     ops::ControlFlow,
     sync::{Arc, LazyLock},
@@ -205,4 +205,31 @@ fn write_segment(root: &std::path::Path, ids: &[u32], part: &PartPages) -> kv::S
         }
     }
     writer.finish().unwrap()
+}
+
+#[test]
+fn bf16_kv_is_another_segment_and_another_split_gives_its_bits_too() {
+    let arithmetic = Arithmetic { numerics: Numerics::Fast, kv_dtype: Some(Dtype::Bf16) };
+    let temp = tempfile::tempdir().unwrap();
+    let engine = Engine::open(&fixture("gguf/quantised.gguf"), arithmetic, temp.path(), &mut |_| ()).unwrap();
+    assert_eq!(engine.kv_dtype(), Dtype::Bf16);
+    let ids = some_ids(N_TOKENS, 9);
+    let spec = |engine: &Engine| engine.segment_spec(engine.part_context("Report"), ids.clone()).id();
+    assert_ne!(spec(&engine), spec(&ENGINE));
+    let run = |cut: usize| {
+        let mut sequence = engine.sequence();
+        let mut logits = Vec::new();
+        for ids in [&ids[..cut], &ids[cut..]] {
+            let step = Step { sequence: &mut sequence, ids, logits: 0..ids.len(), mass: None };
+            logits.extend(flat(&engine.step(&mut [step]).unwrap().logits));
+        }
+        logits
+    };
+    let logits = run(70);
+    assert_same_bits(&run(1), &logits, "split over bf16 pages");
+    assert_ne!(logits, in_one_go(&ids), "int8 KV rounds otherwise");
+
+    let reference = Arithmetic { numerics: Numerics::Reference, ..arithmetic };
+    let refused = Engine::open(&fixture("gguf/quantised.gguf"), reference, temp.path(), &mut |_| ());
+    assert!(matches!(refused.err(), Some(Error::KvDtype { dtype: "bf16", .. })));
 }

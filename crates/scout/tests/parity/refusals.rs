@@ -1,8 +1,8 @@
 //! Models the engine would get wrong and inputs it cannot take: each refused by name, with the error's variant and
 //! its text.
 
-use crate::golden::fixture;
-use scout::{Error, Numerics, logits_of};
+use crate::golden::{fixture, open};
+use scout::{Error, Numerics, Step, logits_of};
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf};
 use tempfile::TempDir;
@@ -126,6 +126,81 @@ fn field_out_of_range() {
 }
 
 #[test]
+fn numbers_that_no_model_has() {
+    let cases: [(fn(&mut Value), &str); 9] = [
+        (|c| c["rope_theta"] = json!(0.0), "rope theta is 0, expected a finite number above 0"),
+        (|c| c["rope_theta"] = json!(-1e4), "rope theta is -10000, expected a finite number above 0"),
+        (|c| c["rope_theta"] = json!("1e4"), "rope_theta is \"1e4\", expected a number"),
+        (|c| c["rms_norm_eps"] = json!(-1e-5), "RMS norm epsilon is -0.0000099"),
+        (
+            |c| c["rms_norm_eps"] = json!(1e300),
+            "RMS norm epsilon is inf, expected a finite number, 0 or more",
+        ),
+        (
+            |c| c["num_key_value_heads"] = json!(-1),
+            "num_key_value_heads is -1, expected a whole number, 0 or more",
+        ),
+        (|c| c["num_hidden_layers"] = json!(u64::MAX), "layers is 18446744073709551615, expected 1 to 4096"),
+        (
+            |c| c["max_position_embeddings"] = json!(1_u64 << 32),
+            "window is 4294967296, expected 1 to 16777216 tokens",
+        ),
+        (|c| c["head_dim"] = json!(2.5), "head_dim is 2.5, expected a whole number, 0 or more"),
+    ];
+    for (change, expected) in cases {
+        let error = refused_folder(change);
+        assert!(matches!(error, Error::BadField { .. }), "{expected}: {error:?}");
+        assert!(error.to_string().contains(expected), "{expected}: {error}");
+    }
+    let wide = refused_folder(|config| {
+        config["max_position_embeddings"] = json!(1 << 24);
+        config["head_dim"] = json!(128);
+    });
+    assert!(wide.to_string().contains("window times half the head size is 1073741824"), "{wide}");
+    assert_error!(
+        run_gguf(&gguf("").f32("llama.rope.freq_base", f32::NAN), &[1]).unwrap_err(),
+        Error::BadField { .. },
+        "model.gguf: rope theta is NaN, expected a finite number above 0"
+    );
+}
+
+#[test]
+fn partial_rotation() {
+    let text = "model: partial_rotary_factor 0.5 is not supported; supported are the llama family (RoPE everywhere, dense \
+                SwiGLU, no biases)";
+    let outside = refused_folder(|config| config["partial_rotary_factor"] = json!(0.5));
+    assert_error!(outside, Error::Unsupported { .. }, text);
+    let inside = refused_folder(|config| {
+        config["rope_parameters"] =
+            json!({"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5});
+    });
+    assert_error!(inside, Error::Unsupported { .. }, text);
+    let (_parent, whole) = folder(|config| config["partial_rotary_factor"] = json!(1.0));
+    assert!(logits_of(&whole, Numerics::Reference, &[1]).is_ok());
+}
+
+#[test]
+fn rope_divisors_of_the_wrong_number_or_size() {
+    let run = |divisors: &[f32]| {
+        let writer = gguf("").tensor_f32("rope_freqs.weight", &[divisors.len() as u64], divisors);
+        run_gguf(&writer, &[1, 2])
+    };
+    run(&[1.0; 8]).unwrap();
+    assert_error!(
+        run(&[1.0; 4]).unwrap_err(),
+        Error::BadField { .. },
+        "model.gguf: rope_freqs.weight is 4, expected 8 values, half the head size"
+    );
+    for bad in [0.0, -1.0, f32::INFINITY, f32::NAN] {
+        let mut divisors = [1.0; 8];
+        divisors[5] = bad;
+        let error = run(&divisors).unwrap_err();
+        let expected = format!("model.gguf: rope_freqs.weight is {bad}, expected finite values above 0");
+        assert_error!(error, Error::BadField { .. }, expected);
+    }
+}
+
+#[test]
 fn config_that_is_no_json() {
     let (_parent, path) = folder(|_| ());
     fs::write(path.join("config.json"), "{\"model_type\": ").unwrap();
@@ -219,4 +294,21 @@ fn window_exceeded() {
         Error::WindowExceeded { asked: 257, window: 256 },
         "257 tokens do not fit the model's window of 256; ask about less or shorten the question"
     );
+}
+
+#[test]
+fn a_refused_batch_leaves_every_sequence_as_it_was() {
+    let engine = open(&fixture("gguf/quantised.gguf"), Numerics::Fast);
+    let (mut first, mut second) = (engine.sequence(), engine.sequence());
+    let before = first.next_pos();
+    let window = engine.config().window as usize;
+    for bad in [vec![engine.config().vocab as u32], vec![1; window + 1]] {
+        let mut step = |ids: &[u32]| {
+            let good = Step { sequence: &mut first, ids: &[1, 2], logits: 0..0, mass: None };
+            let other = Step { sequence: &mut second, ids, logits: 0..0, mass: None };
+            engine.step(&mut [good, other]).map(drop)
+        };
+        assert!(step(&bad).is_err());
+        assert_eq!((first.next_pos(), second.next_pos()), (before, before));
+    }
 }

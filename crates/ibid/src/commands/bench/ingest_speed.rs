@@ -9,7 +9,7 @@ use super::{
     timed_disk::TimedDisk,
 };
 use crate::{
-    cli::BenchIngest, commands::add, data_folder::DataFolder, event::Out, owner::open_engine,
+    cli::BenchIngest, commands::progress::tell, data_folder::DataFolder, event::Out, owner::open_engine,
     problem::Failure, settings::Settings,
 };
 use anyhow::{Context, Result};
@@ -83,7 +83,7 @@ async fn ingest_once(
         if began.last().is_none_or(|(stage, _)| *stage != progress.stage) {
             began.push((progress.stage, Instant::now()));
         }
-        add::tell(progress, out)
+        tell(progress, out)
     };
     reset_peak();
     let start = Instant::now();

