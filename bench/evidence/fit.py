@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fits the weights of crates/answer/src/choose.rs on the tuning half of a question set.
 
-    ibid eval sample tests/questions/questions.json --split tuning --mode quote --evidence --json > evidence.json
+    ibid eval sample tests/questions/questions.json --split tuning --mode quote --passages 6 --evidence --json > evidence.json
     python3 bench/evidence/fit.py evidence.json
 
 The model is a softmax over all units of the passages that were composed for a question and one more choice, to refuse,
@@ -16,15 +16,18 @@ import json
 import numpy as np
 from scipy.optimize import minimize
 
-SIGNALS = ["coverage", "context", "rank", "fit", "mass", "draft", "expected", "heading", "news"]
+SIGNALS = ["coverage", "near", "context", "rank", "fit", "mass", "draft", "expected", "heading", "news"]
+# What is said for a unit cannot count against it: a weight of the other sign would be noise of a small question set.
+FOR = {"coverage", "near", "context", "rank", "fit", "mass", "draft", "expected"}
+BOUNDS = [(0, None) if signal in FOR else (None, None) for signal in SIGNALS] + [(None, None)]
 
 
-def load(path):
+def load(path, passages):
     """[(name, kind, features [units + 1, signals + 1], gold [units + 1])]; the last row is the refusal."""
     report = json.load(open(path))
     questions = []
-    for result in (report["modes"][0] if "modes" in report else report)["results"]:
-        units = result.get("units", [])
+    for result in report["modes"][0]["results"]:
+        units = [unit for unit in result["units"] if unit["passage"] < passages]
         x = np.array([[unit["evidence"][s] for s in SIGNALS] + [0.0] for unit in units]).reshape(-1, len(SIGNALS) + 1)
         x = np.vstack([x, [0.0] * len(SIGNALS) + [1.0]])
         unanswerable = result["kind"] == "unanswerable"
@@ -49,7 +52,7 @@ def loss(weights, questions, ridge):
 def fit(questions, ridge):
     known = [q for q in questions if q[3].any()]
     start = np.zeros(len(SIGNALS) + 1)
-    return minimize(loss, start, args=(known, ridge), jac=True, method="L-BFGS-B").x
+    return minimize(loss, start, args=(known, ridge), jac=True, method="L-BFGS-B", bounds=BOUNDS).x
 
 
 def right(weights, question):
@@ -60,10 +63,11 @@ def right(weights, question):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("evidence")
-    parser.add_argument("--ridge", type=float, default=0.1)
+    parser.add_argument("--ridge", type=float, default=0.5)
+    parser.add_argument("--passages", type=int, default=6, help="take only the first so many passages of a question")
     parser.add_argument("--folds", type=int, default=10)
     args = parser.parse_args()
-    questions = load(args.evidence)
+    questions = load(args.evidence, args.passages)
     held_out = {}
     for fold in range(args.folds):
         weights = fit([q for i, q in enumerate(questions) if i % args.folds != fold], args.ridge)

@@ -67,7 +67,7 @@ impl AskRequest {
             documents: Vec::new(),
             max_output_tokens: MAX_OUTPUT_TOKENS,
             sampling: Sampling::default(),
-            passages: 4,
+            passages: 6,
             weights: Weights::default(),
         }
     }
@@ -125,7 +125,7 @@ pub(crate) async fn give(
     let bytes_before = ingest.stores.kv.counters().bytes_read;
 
     let mut gathered =
-        gather(&ingest.stores, &snapshot, &request.question, &request.documents, request.passages).await?;
+        gather(ingest, &snapshot, &request.question, &request.documents, request.passages).await?;
     let (response, prefilled) = respond_or_rebuild(ingest, &mut gathered, &tail, request, on_event).await?;
 
     let ttft_ms = start.elapsed().as_millis() as u64;

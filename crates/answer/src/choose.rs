@@ -1,7 +1,8 @@
 //! Which unit the answer rests on: a weighed sum of independent evidence, and a threshold below which nothing is said.
 //!
 //! A 135M model is easily distracted, so that no single signal decides. The weights are those of a softmax over all units
-//! of the ranked passages, fitted on the tuning half of the question set (`bench/evidence/fit.py`).
+//! of six passages, fitted on the tuning half of the question set (`bench/evidence/fit.py`);
+//! `likelihood` and `second` are chosen by hand.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct UnitEvidence {
     /// Share of the question's weight that the unit itself covers, 0 to 1.
     pub coverage: f64,
-    /// The same for the unit with its neighbours, headings and title, 0 to 1.
+    /// The same with words that the model holds for near, 0 to 1.
+    pub near: f64,
+    /// The same as `near` for the unit with its neighbours, headings and title, 0 to 1.
     pub context: f64,
     /// BM25 of the passage over that of the best passage, 0 to 1.
     pub rank: f64,
@@ -32,6 +35,7 @@ pub struct UnitEvidence {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Weights {
     pub coverage: f64,
+    pub near: f64,
     pub context: f64,
     pub rank: f64,
     pub fit: f64,
@@ -40,7 +44,7 @@ pub struct Weights {
     pub expected: f64,
     pub heading: f64,
     pub news: f64,
-    /// Per nat of mean log-likelihood of the tokens that were a choice.
+    /// Weight of the model's own log-likelihood while a unit is spelt; it steers between the units of one passage.
     pub likelihood: f64,
     /// Below this score there is no answer in the documents.
     pub threshold: f64,
@@ -51,17 +55,18 @@ pub struct Weights {
 impl Default for Weights {
     fn default() -> Self {
         Self {
-            coverage: 4.0,
-            context: 4.0,
-            rank: 2.0,
-            fit: 1.0,
-            mass: 2.0,
-            draft: 2.0,
-            expected: 1.0,
-            heading: -2.0,
-            news: 0.2,
-            likelihood: 0.4,
-            threshold: 4.8,
+            coverage: 2.89,
+            near: 2.99,
+            context: 2.05,
+            rank: 0.00,
+            fit: 0.98,
+            mass: 0.97,
+            draft: 1.96,
+            expected: 0.56,
+            heading: -1.28,
+            news: -1.03,
+            likelihood: 0.1,
+            threshold: 3.91,
             second: 0.25,
         }
     }
@@ -71,6 +76,7 @@ impl Weights {
     /// Score of a unit before anything is spelt; nats.
     pub fn score(&self, e: &UnitEvidence) -> f64 {
         self.coverage * e.coverage
+            + self.near * e.near
             + self.context * e.context
             + self.rank * e.rank
             + self.fit * e.fit

@@ -1,14 +1,12 @@
 //! Draft: what the model writes behind each passage, all passages as one batch, one token per step.
 
 use crate::{Result, gather::Gathered, lexical::support, read::Asked, sentences::repeats};
-use scout::{Engine, Sampler, Sampling, Sequence, Step, log_prob};
+use scout::{Engine, Sampler, Sampling, Sequence, Step};
 
 /// Words behind one passage.
 pub struct Draft {
     pub ids: Vec<u32>,
     pub text: String,
-    /// Mean log-likelihood per token, nats.
-    pub mean_nats: f64,
     /// Whether the model ended it, and not the token budget.
     pub stopped: bool,
 }
@@ -16,7 +14,6 @@ pub struct Draft {
 struct Pen {
     sampler: Sampler,
     ids: Vec<u32>,
-    nats: f64,
     done: bool,
     stopped: bool,
 }
@@ -29,8 +26,7 @@ pub fn drafts(
     sampling: Sampling,
     max_tokens: u64,
 ) -> Result<Vec<Draft>> {
-    let pen =
-        || Pen { sampler: Sampler::new(sampling), ids: Vec::new(), nats: 0.0, done: false, stopped: false };
+    let pen = || Pen { sampler: Sampler::new(sampling), ids: Vec::new(), done: false, stopped: false };
     let mut pens: Vec<Pen> = sequences.iter().map(|_| pen()).collect();
     for _ in 0..max_tokens {
         for (pen, (_, logits)) in pens.iter_mut().zip(sequences.iter()).filter(|(pen, _)| !pen.done) {
@@ -59,7 +55,6 @@ impl Pen {
     /// Takes the next token; marks the draft done at a stop token or a repetition.
     fn take(&mut self, engine: &Engine, logits: &[f32]) -> Result<()> {
         let id = self.sampler.next(logits);
-        self.nats += log_prob(logits, id);
         if engine.stop_ids().contains(&id) {
             (self.done, self.stopped) = (true, true);
             return Ok(());
@@ -77,12 +72,7 @@ impl Pen {
 
     fn draft(self, engine: &Engine) -> Result<Draft> {
         let text = engine.tokenizer().decode(&self.ids)?.trim().to_owned();
-        Ok(Draft {
-            mean_nats: self.nats / (self.ids.len() + 1) as f64,
-            ids: self.ids,
-            text,
-            stopped: self.stopped,
-        })
+        Ok(Draft { ids: self.ids, text, stopped: self.stopped })
     }
 }
 

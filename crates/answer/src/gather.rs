@@ -4,11 +4,19 @@ use crate::{Result, choose::UnitEvidence, expected::Expected, lexical::Question}
 use base::ByteSpan;
 use catalog::{Document, Part, Passage, State, VersionId};
 use corpus::{BlockKind, Unit, units::units};
-use ingest::{DocumentText, Snapshot, Stores};
+use ingest::{DocumentText, Ingest, Snapshot, Stores};
+use scout::Engine;
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
+
+/// Words that the model holds for near one word of the question, at most.
+const RELATED_WORDS: usize = 12;
+/// Weight of a related term's BM25 score, times its cosine.
+const RELATED: f32 = 0.5;
+/// Words of more than about a seventh of the passages say too little to be related to anything; nats.
+const LEAST_IDF: f64 = 2.0;
 
 /// One document as the answer needs it.
 pub struct Source {
@@ -44,16 +52,22 @@ pub fn terms(text: &str) -> Vec<String> {
 
 /// The `k` best passages of the snapshot, within `documents` when it names any (ids or paths).
 pub async fn gather(
-    stores: &Stores,
+    ingest: &Ingest,
     snapshot: &Snapshot,
     question: &str,
     documents: &[String],
     k: usize,
 ) -> Result<Gathered> {
-    let asking =
-        Asking { weighed: weigh(snapshot, question)?, words: question, expected: Expected::of(question) };
+    let stores = &ingest.stores;
+    let asking = Asking {
+        weighed: weigh(&ingest.engine, snapshot, question)?,
+        words: question,
+        expected: Expected::of(question),
+    };
     let scope = scope(stores, snapshot, documents).await?;
-    let hits = snapshot.index.search(question, k, scope.as_deref())?;
+    let related: Vec<(String, f32)> =
+        asking.weighed.related().into_iter().map(|(term, cosine)| (term, RELATED * cosine)).collect();
+    let hits = snapshot.index.search_related(question, &related, k, scope.as_deref())?;
     let top = hits.first().map_or(1.0, |hit| f64::from(hit.score)).max(f64::MIN_POSITIVE);
     let mut sources: HashMap<u64, Arc<Source>> = HashMap::new();
     let mut candidates = Vec::new();
@@ -78,13 +92,26 @@ pub async fn gather(
     Ok(Gathered { question: asking.weighed, candidates })
 }
 
-fn weigh(snapshot: &Snapshot, question: &str) -> Result<Question> {
+/// The question's terms with their weights, and the terms that the model holds for near.
+fn weigh(engine: &Engine, snapshot: &Snapshot, question: &str) -> Result<Question> {
+    let terms = search::terms(question);
     let mut weighed = Vec::new();
-    for term in terms(question) {
-        let idf = f64::from(snapshot.index.idf(&term)?);
-        weighed.push((term, idf));
+    for term in &terms {
+        weighed.push((term.text.clone(), f64::from(snapshot.index.idf(&term.text)?)));
     }
-    Ok(Question::new(weighed))
+    let words: Vec<&str> =
+        terms.iter().map(|t| &question[t.span.start as usize..t.span.end as usize]).collect();
+    let mut asking = Question::new(weighed.iter().cloned());
+    for ((term, idf), near) in weighed.into_iter().zip(engine.related(&words, RELATED_WORDS)?) {
+        for (word, cosine) in near {
+            let Some(related) = search::terms(&word).into_iter().next() else { continue };
+            let known = snapshot.index.doc_freq(&related.text)? > 0;
+            if known && idf >= LEAST_IDF && f64::from(snapshot.index.idf(&related.text)?) >= LEAST_IDF {
+                asking.relate(&term, related.text, f64::from(cosine));
+            }
+        }
+    }
+    Ok(asking)
 }
 
 async fn scope(stores: &Stores, snapshot: &Snapshot, documents: &[String]) -> Result<Option<Vec<u64>>> {
@@ -133,7 +160,8 @@ fn measure(source: &Source, passage: &Passage, asking: &Asking<'_>, rank: f64) -
         let news: HashSet<&String> = worded[i].iter().filter(|term| !asking.weighed.holds(term)).collect();
         UnitEvidence {
             coverage: asking.weighed.coverage(worded[i].iter().map(String::as_str)),
-            context: asking.weighed.coverage(near.map(String::as_str)),
+            near: asking.weighed.near_coverage(worded[i].iter().map(String::as_str)),
+            context: asking.weighed.near_coverage(near.map(String::as_str)),
             rank,
             expected: flag(asking.expected.is_in(words(unit), asking.words)),
             heading: flag(matches!(unit.kind, BlockKind::Heading(_))),

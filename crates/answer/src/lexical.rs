@@ -7,6 +7,8 @@ use std::collections::{HashMap, HashSet};
 #[derive(Debug, Clone, Default)]
 pub struct Question {
     weights: HashMap<String, f64>,
+    /// Terms near a term of the question in the model's embedding: that term and the cosine.
+    related: HashMap<String, Vec<(String, f64)>>,
     total: f64,
 }
 
@@ -14,7 +16,23 @@ impl Question {
     pub fn new(terms: impl IntoIterator<Item = (String, f64)>) -> Self {
         let weights: HashMap<String, f64> = terms.into_iter().filter(|(_, w)| *w > 0.0).collect();
         let total = weights.values().sum();
-        Self { weights, total }
+        Self { weights, related: HashMap::new(), total }
+    }
+
+    /// Lets `related` speak for the question's `term`, `cosine` as much as the term itself.
+    pub fn relate(&mut self, term: &str, related: String, cosine: f64) {
+        if self.weights.contains_key(term) && !self.weights.contains_key(&related) {
+            self.related.entry(related).or_default().push((term.to_owned(), cosine));
+        }
+    }
+
+    /// Related terms with the cosine of the nearest term of the question, sorted.
+    pub fn related(&self) -> Vec<(String, f32)> {
+        let nearest = |near: &[(String, f64)]| near.iter().map(|(_, cosine)| *cosine).fold(0.0, f64::max);
+        let mut related: Vec<_> =
+            self.related.iter().map(|(term, near)| (term.clone(), nearest(near) as f32)).collect();
+        related.sort_by(|a, b| a.0.cmp(&b.0));
+        related
     }
 
     pub fn holds(&self, term: &str) -> bool {
@@ -23,12 +41,33 @@ impl Question {
 
     /// Share of the question's weight that `terms` cover, 0 to 1.
     pub fn coverage<'a>(&self, terms: impl IntoIterator<Item = &'a str>) -> f64 {
+        self.share(terms, false)
+    }
+
+    /// The same with related terms, each as much as its cosine.
+    pub fn near_coverage<'a>(&self, terms: impl IntoIterator<Item = &'a str>) -> f64 {
+        self.share(terms, true)
+    }
+
+    fn share<'a>(&self, terms: impl IntoIterator<Item = &'a str>, near: bool) -> f64 {
         if self.total == 0.0 {
             return 0.0;
         }
-        let seen: HashSet<&str> = terms.into_iter().collect();
-        self.weights.iter().filter(|(term, _)| seen.contains(term.as_str())).map(|(_, w)| w).sum::<f64>()
-            / self.total
+        let mut covered: HashMap<&str, f64> = HashMap::new();
+        for term in terms {
+            if let Some((own, _)) = self.weights.get_key_value(term) {
+                covered.insert(own, 1.0);
+            }
+            for (own, cosine) in self.related.get(term).into_iter().flatten().filter(|_| near) {
+                let covered = covered.entry(own).or_default();
+                *covered = covered.max(*cosine);
+            }
+        }
+        // In one order, so that the sum has one value.
+        let mut shares: Vec<(&str, f64)> =
+            covered.into_iter().map(|(term, share)| (term, share * self.weights[term])).collect();
+        shares.sort_by(|a, b| a.0.cmp(b.0));
+        shares.iter().map(|(_, share)| share).sum::<f64>() / self.total
     }
 }
 
@@ -61,6 +100,18 @@ mod tests {
         assert!((covered - 3.1 / 5.1).abs() < 1e-12);
         assert_eq!(q.coverage([]), 0.0);
         assert_eq!(Question::default().coverage(["x"]), 0.0);
+    }
+
+    #[test]
+    fn related_terms_cover_as_much_as_they_are_near() {
+        let mut q = Question::new([("oldest".to_owned(), 3.0), ("book".to_owned(), 1.0)]);
+        q.relate("oldest", "earliest".to_owned(), 0.5);
+        q.relate("oldest", "book".to_owned(), 0.9);
+        q.relate("nothing", "else".to_owned(), 0.9);
+        assert_eq!(q.related(), [("earliest".to_owned(), 0.5)]);
+        assert_eq!(q.coverage(["earliest", "book"]), 0.25);
+        assert_eq!(q.near_coverage(["earliest", "book"]), 2.5 / 4.0);
+        assert_eq!(q.near_coverage(["earliest", "oldest"]), 0.75);
     }
 
     #[test]

@@ -26,6 +26,6 @@ pub use answer::{Answer, Citation, Grounding, Usage};
 pub use ask::{AskEvent, AskRequest, Mode, ask};
 pub use choose::{UnitEvidence, Weights};
 pub use error::{Error, Result};
-pub use eval::{EvalQuestion, EvalReport, evaluate};
+pub use eval::{EvalQuestion, EvalReport, Extras, evaluate};
 pub use replay::{Replay, replay};
 pub use verify::{Status, verify};

@@ -17,57 +17,81 @@ pub struct Chosen {
     pub score: f64,
 }
 
-/// Spells the likeliest unit of every passage; its score is its evidence and the likelihood of its spelling. Gives the
-/// tokens decoded too.
-pub fn spell_all(
+/// The best unit of each passage, before anything is spelt.
+fn tops(asked: &[Asked], gathered: &Gathered, weights: &Weights) -> Vec<Chosen> {
+    let top = |asked: &Asked| {
+        let units = &gathered.candidates[asked.candidate].units;
+        let scores: Vec<f64> = units.iter().map(|u| weights.score(&u.evidence)).collect();
+        let unit = best(scores.iter().copied())?;
+        Some(Chosen { candidate: asked.candidate, unit, score: scores[unit] })
+    };
+    asked.iter().filter_map(top).collect()
+}
+
+/// The best unit if its evidence is strong enough, and a unit of another document that speaks of what it leaves out; each
+/// spelt by the model within its passage. Gives the tokens decoded too.
+pub fn pick(
     engine: &Engine,
     asked: &mut [Asked],
     gathered: &Gathered,
     weights: &Weights,
 ) -> Result<(Vec<Chosen>, u64)> {
-    let (mut chosen, mut output_tokens) = (Vec::new(), 0);
-    for asked in asked.iter_mut() {
-        let candidate = &gathered.candidates[asked.candidate];
-        let mut spelt = Vec::new();
-        for unit in &candidate.units {
-            spelt.push(engine.tokenizer().encode_document(unit_text(candidate, unit.bytes))?.ids);
-        }
-        let priors: Vec<f64> = candidate.units.iter().map(|u| weights.score(&u.evidence)).collect();
-        let trie = QuoteTrie::new(spelt.iter().map(Vec::as_slice).zip(priors.iter().copied()));
-        let spelling = spell(engine, asked, &trie, weights)?;
-        output_tokens += spelling.tokens;
-        if let Some(unit) = spelling.unit {
-            let score = priors[unit] + weights.likelihood * spelling.mean_nats;
-            chosen.push(Chosen { candidate: asked.candidate, unit, score });
-        }
+    let tops = tops(asked, gathered, weights);
+    let first = best(tops.iter().map(|c| c.score)).map(|i| tops[i]);
+    let Some(first) = first.filter(|first| first.score >= weights.threshold) else {
+        return Ok((Vec::new(), 0));
+    };
+    let (first, first_tokens) = spelt(engine, asked, gathered, first, weights)?;
+    let Some(second) = second_unit(gathered, &tops, first, weights) else {
+        return Ok((vec![first], first_tokens));
+    };
+    let (second, second_tokens) = spelt(engine, asked, gathered, second, weights)?;
+    Ok((vec![first, second], first_tokens + second_tokens))
+}
+
+/// The unit that the model spells in the passage of `chosen`, steered by the evidence; and the tokens decoded.
+fn spelt(
+    engine: &Engine,
+    asked: &mut [Asked],
+    gathered: &Gathered,
+    chosen: Chosen,
+    weights: &Weights,
+) -> Result<(Chosen, u64)> {
+    let Some(asked) = asked.iter_mut().find(|asked| asked.candidate == chosen.candidate) else {
+        return Ok((chosen, 0));
+    };
+    let candidate = &gathered.candidates[chosen.candidate];
+    let mut spelt = Vec::new();
+    for unit in &candidate.units {
+        spelt.push(engine.tokenizer().encode_document(unit_text(candidate, unit.bytes))?.ids);
     }
-    Ok((chosen, output_tokens))
+    let priors: Vec<f64> = candidate.units.iter().map(|u| weights.score(&u.evidence)).collect();
+    let trie = QuoteTrie::new(spelt.iter().map(Vec::as_slice).zip(priors.iter().copied()));
+    let spelling = spell(engine, asked, &trie, weights)?;
+    let unit = spelling.unit.unwrap_or(chosen.unit);
+    Ok((Chosen { unit, score: priors[unit], ..chosen }, spelling.tokens))
 }
 
 struct Spelling {
     unit: Option<usize>,
-    /// Mean log-likelihood of the tokens that were a choice, nats; 0 when there was none.
-    mean_nats: f64,
     tokens: u64,
 }
 
 /// Walks the trie: at every token the likeliest child, its prior being the best score of the units below. Stops as soon
 /// as one unit is left.
 fn spell(engine: &Engine, asked: &mut Asked, trie: &QuoteTrie, weights: &Weights) -> Result<Spelling> {
-    let (mut node, mut nats, mut tokens) = (trie.root(), 0.0, 0_u64);
+    let (mut node, mut tokens) = (trie.root(), 0_u64);
     loop {
         let choices = trie.choices(node);
-        let mean_nats = nats / tokens.max(1) as f64;
         if let Some(unit) = trie.only_unit(node) {
-            return Ok(Spelling { unit: Some(unit), mean_nats, tokens });
+            return Ok(Spelling { unit: Some(unit), tokens });
         }
         let scores = choices
             .tokens
             .iter()
             .map(|&(id, _, prior)| weights.likelihood * log_prob(&asked.logits, id) + prior);
-        let Some(pick) = best(scores) else { return Ok(Spelling { unit: choices.end, mean_nats, tokens }) };
+        let Some(pick) = best(scores) else { return Ok(Spelling { unit: choices.end, tokens }) };
         let (id, next, _) = choices.tokens[pick];
-        nats += log_prob(&asked.logits, id);
         tokens += 1;
         node = next;
         if trie.only_unit(node).is_none() {
@@ -76,13 +100,6 @@ fn spell(engine: &Engine, asked: &mut Asked, trie: &QuoteTrie, weights: &Weights
             asked.logits = engine.step(&mut [step])?.logits.row(0).to_vec();
         }
     }
-}
-
-/// The best unit if its evidence is strong enough, and a unit of another document that speaks of what it leaves out.
-pub fn pick(gathered: &Gathered, chosen: &[Chosen], weights: &Weights) -> Vec<Chosen> {
-    let first = best(chosen.iter().map(|c| c.score)).map(|i| chosen[i]);
-    let Some(first) = first.filter(|first| first.score >= weights.threshold) else { return Vec::new() };
-    [Some(first), second_unit(gathered, chosen, first, weights)].into_iter().flatten().collect()
 }
 
 fn second_unit(gathered: &Gathered, chosen: &[Chosen], first: Chosen, weights: &Weights) -> Option<Chosen> {

@@ -8,7 +8,7 @@ use crate::{
     draft::{Draft, drafts, measure_drafts},
     gather::{Gathered, unit_text},
     lexical::support,
-    quote::{Chosen, pick, spell_all},
+    quote::{Chosen, pick},
     read::{Asked, Tail, fork, read_question},
     sentences,
 };
@@ -75,11 +75,17 @@ pub fn respond(
     Ok(Ok(Response { question_tokens, reused_tokens, ..response }))
 }
 
+/// Score of the candidate's best unit.
+fn top_score(gathered: &Gathered, candidate: usize, weights: &Weights) -> f64 {
+    let units = &gathered.candidates[candidate].units;
+    units.iter().map(|u| weights.score(&u.evidence)).fold(f64::NEG_INFINITY, f64::max)
+}
+
 /// One line per unit.
 fn quoted(engine: &Engine, asked: &mut [Asked], gathered: &Gathered, weights: &Weights) -> Result<Response> {
-    let (chosen, output_tokens) = spell_all(engine, asked, gathered, weights)?;
+    let (picked, output_tokens) = pick(engine, asked, gathered, weights)?;
     let mut response = Response { output_tokens, finish: "end", ..Response::default() };
-    for chosen in pick(gathered, &chosen, weights) {
+    for chosen in picked {
         if !response.text.is_empty() {
             response.text.push('\n');
         }
@@ -95,12 +101,7 @@ fn quoted(engine: &Engine, asked: &mut [Asked], gathered: &Gathered, weights: &W
 
 /// The draft that its own passage bears out best.
 fn freely(gathered: &Gathered, asked: &[Asked], drafts: &[Draft], weights: &Weights) -> Response {
-    let score = |(asked, draft): (&Asked, &Draft)| {
-        let units = &gathered.candidates[asked.candidate].units;
-        let top = units.iter().map(|u| weights.score(&u.evidence)).fold(f64::NEG_INFINITY, f64::max);
-        top + weights.likelihood * draft.mean_nats
-    };
-    let scores: Vec<f64> = asked.iter().zip(drafts).map(score).collect();
+    let scores: Vec<f64> = asked.iter().map(|asked| top_score(gathered, asked.candidate, weights)).collect();
     let nothing = Response { finish: "end", ..Response::default() };
     let Some(at) = best(scores.iter().copied()).filter(|&i| scores[i] >= weights.threshold) else {
         return nothing;

@@ -152,6 +152,9 @@ pub struct Eval {
     /// With --json: what every unit had for it, to fit the weights on
     #[arg(long, requires = "json")]
     pub evidence: bool,
+    /// Compare stored KV with KV prefilled afresh, on the passages that answer
+    #[arg(long)]
+    pub reuse: bool,
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]

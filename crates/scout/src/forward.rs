@@ -6,12 +6,13 @@ use crate::{
     config::ModelConfig,
     load::{self, Weights},
     plan::{self, LayerPlan},
+    related::Centred,
     rope,
     sequence::Sequence,
 };
 use compute::{AttendGroup, AttendSpec, Ops, RopeTable, Rows};
 use kv::{Dtype, PAGE_TOKENS};
-use std::ops::Range;
+use std::{ops::Range, sync::OnceLock};
 
 /// Attention mass asked of one sequence's rows: mean softmax weight over `rows` × heads, summed over `layers`.
 pub struct Mass {
@@ -37,16 +38,20 @@ pub trait Run: Send + Sync {
     /// Runs all batches as one and returns their logits, `[asked rows in batch order, vocab]`.
     /// `gate` is asked after every layer, so that interactive work goes ahead of prefill.
     fn forward(&self, batches: &mut [Batch<'_>], gate: &mut dyn FnMut() -> Result<()>) -> Result<Rows>;
+    /// Cosines between the centred embeddings of `ids` and of every token, `[ids.len(), vocab]`.
+    fn embedding_cosines(&self, ids: &[u32]) -> Rows;
     fn numerics(&self) -> &'static str;
     fn kv_dtype(&self) -> Dtype;
 }
 
 pub struct Model<O: Ops> {
-    ops: O,
-    config: ModelConfig,
+    pub(crate) ops: O,
+    pub(crate) config: ModelConfig,
     plan: Vec<LayerPlan>,
-    weights: Weights<O>,
+    pub(crate) weights: Weights<O>,
     rope: RopeTable,
+    /// Made when related words are first asked for.
+    pub(crate) centred: OnceLock<Centred>,
     kv_dtype: Dtype,
 }
 
@@ -62,7 +67,15 @@ impl<O: Ops> Model<O> {
         let kv_dtype = kv_dtype.unwrap_or_else(|| ops.kv_dtype());
         let weights = load::load(file, config, &ops)?;
         let rope = RopeTable::new(&rope::inverse_frequencies(config), config.window as usize + PAGE_TOKENS);
-        Ok(Self { ops, plan: plan::layer_plan(config), config: config.clone(), weights, rope, kv_dtype })
+        Ok(Self {
+            ops,
+            plan: plan::layer_plan(config),
+            config: config.clone(),
+            weights,
+            rope,
+            kv_dtype,
+            centred: OnceLock::new(),
+        })
     }
 
     /// x += Wo · attend(norm(x)), appending this batch's K and V to the sequences first.
@@ -199,6 +212,10 @@ impl<O: Ops> Run for Model<O> {
             gate()?;
         }
         Ok(self.logits(&x, batches))
+    }
+
+    fn embedding_cosines(&self, ids: &[u32]) -> Rows {
+        Self::embedding_cosines(self, ids)
     }
 
     fn numerics(&self) -> &'static str {

@@ -11,6 +11,7 @@ mod forward;
 mod load;
 mod plan;
 mod prefill;
+mod related;
 mod rope;
 mod sampler;
 mod scheduler;

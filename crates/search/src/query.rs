@@ -31,12 +31,23 @@ impl Index {
     /// The `k` best passages, best first, equal scores by key. `versions`: only these document versions; `None`: all.
     /// A question without known terms finds nothing.
     pub fn search(&self, question: &str, k: usize, versions: Option<&[u64]>) -> Result<Vec<Hit>> {
+        self.search_related(question, &[], k, versions)
+    }
+
+    /// The same with `related` terms beside the question's own, each with a weight on its score.
+    pub fn search_related(
+        &self,
+        question: &str,
+        related: &[(String, f32)],
+        k: usize,
+        versions: Option<&[u64]>,
+    ) -> Result<Vec<Hit>> {
         let searcher = self.reader.searcher();
         let words = self.known_terms(&searcher, question)?;
         if words.is_empty() || k == 0 || versions.is_some_and(<[u64]>::is_empty) {
             return Ok(Vec::new());
         }
-        let query = self.query(&words, versions);
+        let query = self.query(&words, related, versions);
         let limit = k.min(searcher.num_docs().max(1) as usize);
         let top = searcher
             .search(&query, &TopDocs::with_limit(limit).order_by_score())
@@ -98,18 +109,22 @@ impl Index {
         Ok(words)
     }
 
-    fn query(&self, words: &[String], versions: Option<&[u64]>) -> BooleanQuery {
+    fn query(&self, words: &[String], related: &[(String, f32)], versions: Option<&[u64]>) -> BooleanQuery {
         let weighted = [
             (self.fields.body, 1.0),
             (self.fields.heading, HEADING_WEIGHT),
             (self.fields.title, TITLE_WEIGHT),
         ];
-        let clauses = words.iter().flat_map(|word| {
-            weighted.map(|(field, weight)| {
-                let term = TermQuery::new(Term::from_field_text(field, word), IndexRecordOption::WithFreqs);
-                (Occur::Should, Box::new(BoostQuery::new(Box::new(term), weight)) as Box<dyn Query>)
-            })
-        });
+        let own = words.iter().map(|word| (word, 1.0));
+        let clauses =
+            own.chain(related.iter().map(|(word, share)| (word, *share))).flat_map(|(word, share)| {
+                weighted.map(|(field, weight)| {
+                    let weight = weight * share;
+                    let term =
+                        TermQuery::new(Term::from_field_text(field, word), IndexRecordOption::WithFreqs);
+                    (Occur::Should, Box::new(BoostQuery::new(Box::new(term), weight)) as Box<dyn Query>)
+                })
+            });
         let any = BooleanQuery::new(clauses.collect());
         let Some(versions) = versions else { return any };
         let scope = TermSetQuery::new(versions.iter().map(|v| Term::from_field_u64(self.fields.version, *v)));

@@ -50,6 +50,8 @@ impl Default for Int8 {
     }
 }
 
+/// Rows per task of `embed`.
+const EMBED_ROWS: usize = 64;
 /// Rows per task of `rope`.
 const ROPE_ROWS: usize = 8;
 
@@ -71,9 +73,9 @@ impl Ops for Int8 {
 
     fn embed(&self, table: &Int8Matrix, ids: &[u32], x: &mut Rows) {
         x.resize(ids.len(), table.width);
-        for (t, &id) in ids.iter().enumerate() {
-            table.dequantise_row(id as usize, x.row_mut(t));
-        }
+        let row = |(out, &id): (&mut [f32], &u32)| table.dequantise_row(id as usize, out);
+        let rows = x.as_mut_slice().par_chunks_exact_mut(table.width).zip(ids);
+        rows.with_min_len(EMBED_ROWS).for_each(row);
     }
 
     fn norm(&self, x: &Rows, weight: &[f32], eps: f32, acts: &mut Int8Acts) {

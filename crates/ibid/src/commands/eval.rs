@@ -7,7 +7,7 @@ use crate::{
     owner::{Exit, Owner},
     settings::Settings,
 };
-use answer::{AskRequest, EvalQuestion, EvalReport};
+use answer::{AskRequest, EvalQuestion, EvalReport, Extras};
 use anyhow::{Context, Result};
 use catalog::LOCAL_OWNER;
 use serde_json::json;
@@ -22,13 +22,14 @@ pub async fn run(owner: &Owner, settings: &Settings, args: &Eval, out: &Out) -> 
         questions.retain(|question| question.split == *split);
     }
     let ingest = owner.ingest(settings, out).await?;
+    let extras = Extras { evidence: args.evidence, reuse: args.reuse };
     let mut modes = Vec::new();
     for mode in &args.mode {
         let mut request = AskRequest::new("", ask::mode(*mode));
         request.passages = args.passages.unwrap_or(request.passages);
         let mut meter = Meter::new(out, &format!("eval {}", request.mode.as_str()), "questions");
         let report =
-            answer::evaluate(&ingest, &corpus, &questions, &request, args.evidence, &mut |_, done, total| {
+            answer::evaluate(&ingest, &corpus, &questions, &request, extras, &mut |_, done, total| {
                 meter.report(done as u64, total as u64);
             })
             .await?;
@@ -58,6 +59,19 @@ fn show(report: &EvalReport, out: &Out) {
             tally.recall,
             tally.found_at_1 as f64 / tally.single.max(1) as f64,
             tally.found_at_8 as f64 / tally.answerable.max(1) as f64,
+        ));
+    }
+    if let Some(reuse) = &report.reuse {
+        out.line(format_args!(
+            "  gold passage of {} questions: stored rows {:.3} nats per token of the answer, fresh ones {:.3} \
+             (difference {:+.3} ± {:.3}); right {} and {}",
+            reuse.questions,
+            reuse.reused_nats,
+            reuse.fresh_nats,
+            reuse.reused_nats - reuse.fresh_nats,
+            reuse.standard_error,
+            reuse.reused_right,
+            reuse.fresh_right,
         ));
     }
 }

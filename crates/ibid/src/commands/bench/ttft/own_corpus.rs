@@ -4,8 +4,8 @@ use super::{Asked, ask_both_modes};
 use crate::{
     cli::BenchTtft,
     commands::{
-        progress::tell,
         bench::scratch::{Scratch, assemble, new_catalog},
+        progress::tell,
     },
     data_folder::DataFolder,
     event::Out,

@@ -1,0 +1,193 @@
+//! `eval`: a question file over a corpus, judged by a fixed rule, as one table.
+//!
+//! An answer is right when its normalised text holds one of the accepted strings; a citation when it shares a code
+//! point with a gold span of its document; an unanswerable question when it is refused.
+
+mod gold;
+mod judge;
+mod reuse;
+mod rule;
+
+pub use reuse::{Pair, Reuse};
+
+use crate::{
+    AskRequest, Result, UnitEvidence,
+    ask::give,
+    gather::{Gathered, gather},
+};
+use catalog::Corpus;
+use gold::GoldSpans;
+use ingest::Ingest;
+use judge::judge;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct EvalQuestion {
+    pub id: String,
+    #[serde(default)]
+    pub split: String,
+    #[serde(default)]
+    pub kind: String,
+    pub question: String,
+    #[serde(default)]
+    pub accept: Vec<String>,
+    #[serde(default)]
+    pub accept_also: Vec<String>,
+    #[serde(default)]
+    pub gold: Vec<Gold>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Gold {
+    pub document: String,
+    pub quote: String,
+    #[serde(default)]
+    pub or: Vec<String>,
+}
+
+/// Sums over one kind of question.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Tally {
+    pub questions: u64,
+    /// Answer and citations right; for unanswerable ones, refused.
+    pub right: u64,
+    pub answer_right: u64,
+    pub citations_right: u64,
+    pub refused: u64,
+    pub precision: f64,
+    pub recall: f64,
+    pub answerable: u64,
+    /// Answerable questions that were not refused.
+    pub answered: u64,
+    /// Answerable questions with one gold document, and how many of them have gold in the first passage.
+    pub single: u64,
+    pub found_at_1: u64,
+    /// Answerable questions whose gold documents all have gold among the first eight passages.
+    pub found_at_8: u64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct EvalReport {
+    pub mode: String,
+    pub kinds: BTreeMap<String, Tally>,
+    pub all: Tally,
+    /// What stored rows cost, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reuse: Option<Reuse>,
+    pub results: Vec<Judged>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Judged {
+    pub id: String,
+    pub kind: String,
+    pub right: bool,
+    pub answer_right: bool,
+    pub citations_right: bool,
+    pub refused: bool,
+    pub precision: f64,
+    pub recall: f64,
+    pub text: String,
+    pub ttft_ms: u64,
+    /// For each gold document the rank, from 1, of its first passage that holds gold, among the first eight.
+    pub ranks: Vec<Option<usize>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pair: Option<Pair>,
+    /// What every unit of the composed passages had for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub units: Vec<JudgedUnit>,
+}
+
+/// A unit that could have been quoted.
+#[derive(Debug, Clone, Serialize)]
+pub struct JudgedUnit {
+    /// Number of its passage, best first, from 0.
+    pub passage: usize,
+    pub document: String,
+    /// Whether it shares a code point with a gold span.
+    pub gold: bool,
+    pub evidence: UnitEvidence,
+}
+
+/// Ranks that count for recall.
+const RECALL_AT: usize = 8;
+
+/// What is measured beside the answers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Extras {
+    /// List every unit of the composed passages with its evidence.
+    pub evidence: bool,
+    /// Compare stored rows with freshly prefilled ones on the gold passage.
+    pub reuse: bool,
+}
+
+/// Asks every question without storing the answers. `request` carries the settings beside the question, `progress` hears
+/// each judgement.
+pub async fn evaluate(
+    ingest: &Ingest,
+    corpus: &Corpus,
+    questions: &[EvalQuestion],
+    request: &AskRequest,
+    extras: Extras,
+    progress: &mut (dyn FnMut(&Judged, usize, usize) + Send),
+) -> Result<EvalReport> {
+    let mut golds = GoldSpans::default();
+    let mut report = EvalReport {
+        mode: request.mode.as_str().into(),
+        kinds: BTreeMap::new(),
+        all: Tally::default(),
+        reuse: None,
+        results: Vec::new(),
+    };
+    for (i, question) in questions.iter().enumerate() {
+        let request = AskRequest { question: question.question.clone(), ..request.clone() };
+        let given = give(ingest, corpus, &request, &mut |_| {}).await?;
+        let mut judged = judge(ingest, corpus, question, &given.answer, &mut golds).await?;
+        let ranked = rank(ingest, corpus, question).await?;
+        judged.ranks = golds.ranks(ingest, corpus, question, &ranked.candidates).await?;
+        if let (true, [Some(rank)]) = (extras.reuse, judged.ranks.as_slice()) {
+            judged.pair = reuse::pair(ingest, question, &ranked.candidates[rank - 1])?;
+        }
+        if extras.evidence {
+            let asked = &given.gathered.candidates;
+            judged.units = golds.units(ingest, corpus, question, asked).await?;
+        }
+        progress(&judged, i + 1, questions.len());
+        report.kinds.entry(question.kind.clone()).or_default().add(&judged);
+        report.all.add(&judged);
+        report.results.push(judged);
+    }
+    report.kinds.values_mut().chain([&mut report.all]).for_each(Tally::average);
+    report.reuse = Reuse::of(report.results.iter().filter_map(|judged| judged.pair.as_ref()));
+    Ok(report)
+}
+
+async fn rank(ingest: &Ingest, corpus: &Corpus, question: &EvalQuestion) -> Result<Gathered> {
+    let snapshot = ingest.stores.snapshot(corpus).await?;
+    gather(ingest, &snapshot, &question.question, &[], RECALL_AT).await
+}
+
+impl Tally {
+    fn add(&mut self, judged: &Judged) {
+        self.questions += 1;
+        self.right += u64::from(judged.right);
+        self.answer_right += u64::from(judged.answer_right);
+        self.citations_right += u64::from(judged.citations_right);
+        self.refused += u64::from(judged.refused);
+        self.answerable += u64::from(!judged.ranks.is_empty());
+        self.single += u64::from(judged.ranks.len() == 1);
+        self.found_at_1 += u64::from(judged.ranks == [Some(1)]);
+        self.found_at_8 += u64::from(!judged.ranks.is_empty() && judged.ranks.iter().all(Option::is_some));
+        self.answered += u64::from(!judged.ranks.is_empty() && !judged.refused);
+        self.precision += judged.precision;
+        self.recall += judged.recall;
+    }
+
+    /// Precision and recall are means over the answerable questions that were answered.
+    fn average(&mut self) {
+        let answered = self.answered.max(1) as f64;
+        self.precision /= answered;
+        self.recall /= answered;
+    }
+}
