@@ -1,15 +1,18 @@
-//! The process is killed in the middle of `add`: nothing half-done shows, and the same command finishes the work.
+//! The process is killed in the middle of `add` or `remove`: nothing half-done shows, and the same command finishes
+//! the work.
 
 use crate::{
     documents::{self, FERRY_QUESTION, GLAZE_QUESTION, HONEY_QUESTION},
-    program::{Bench, prefilled, said},
+    program::{Bench, files_below, prefilled, said},
 };
 use serde_json::Value;
 use std::{
     fs,
     io::{BufRead, BufReader},
     os::unix::process::ExitStatusExt,
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
 };
 
 const SIGKILL: i32 = 9;
@@ -119,4 +122,73 @@ fn ctrl_c_stops_at_a_safe_point_and_says_how_to_go_on() {
 
     bench.add("notes");
     assert_eq!(answers(&bench).len(), 3);
+}
+
+/// Killed after so many milliseconds, whatever it is doing then; `None` when it had ended by itself.
+fn kill_after(command: &mut Command, milliseconds: u64) -> Option<ExitStatus> {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(milliseconds));
+    child.kill().unwrap();
+    let status = child.wait().unwrap();
+    (status.signal() == Some(SIGKILL)).then_some(status)
+}
+
+#[test]
+fn killed_again_and_again_add_goes_on_and_ends_as_if_undisturbed() {
+    let (Some(bench), Some(undisturbed)) = (Bench::new(), Bench::new()) else { return };
+    write_documents(&bench);
+    write_documents(&undisturbed);
+    undisturbed.add("notes");
+    for round in 0..5 {
+        if kill_after(bench.command().args(["add", "notes", "files"]), 50 + 400 * round).is_none() {
+            break;
+        }
+        let shown = bench.run(["--json", "show", "notes"]);
+        assert!(shown.code == Some(1) || shown.object()["version"].as_u64().unwrap() <= 1, "{shown:?}");
+        assert_eq!(bench.run(["verify"]).code, Some(0), "after the kill in round {round}");
+    }
+    bench.add("notes");
+    assert_eq!(answers(&bench), answers(&undisturbed));
+    assert_eq!(bench.json(["show", "notes"])["version"], 1);
+    assert_eq!(bench.segments().len(), undisturbed.segments().len());
+}
+
+#[test]
+fn killed_while_it_removes_all_is_there_or_all_is_gone_and_repeating_frees_the_rest() {
+    let Some(bench) = Bench::new() else { return };
+    documents::write_all(&bench);
+    bench.add("notes");
+    bench.ask("notes", HONEY_QUESTION);
+    let whole = bench.path("whole");
+    copy_folder(&bench.data(), &whole);
+    let n_files = bench.data_files().len();
+
+    let (mut n_kept, mut n_gone, mut n_cut_short) = (0, 0, 0);
+    for round in 0..24 {
+        fs::remove_dir_all(bench.data()).unwrap();
+        copy_folder(&whole, &bench.data());
+        let killed = kill_after(bench.command().args(["remove", "notes"]), 3 * round);
+        n_cut_short += u32::from(killed.is_some() && bench.data_files().len() < n_files);
+        assert_eq!(bench.run(["verify"]).code, Some(0), "round {round}");
+        match bench.run(["--json", "show", "notes"]).code {
+            Some(0) => {
+                n_kept += 1;
+                assert_eq!(bench.text("notes", "files/bees.txt"), documents::BEES, "round {round}");
+                bench.json(["remove", "notes"]);
+            }
+            _ => n_gone += 1,
+        }
+        // Whoever opened the folder next has swept up behind the killed process.
+        assert!(bench.segments().is_empty(), "round {round}");
+        assert!(files_below(&bench.data().join("objects")).is_empty(), "round {round}");
+    }
+    assert!(n_kept > 0 && n_gone > 0, "{n_kept} kept, {n_gone} gone, {n_cut_short} cut short");
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    for path in files_below(from) {
+        let copy = to.join(path.strip_prefix(from).unwrap());
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        fs::copy(&path, copy).unwrap();
+    }
 }

@@ -16,7 +16,11 @@ mod crash;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod disk_full;
+#[cfg(test)]
 mod documents;
+#[cfg(test)]
+mod fetch;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
@@ -27,6 +31,8 @@ mod mistakes;
 mod objects;
 #[cfg(test)]
 mod program;
+#[cfg(test)]
+mod refused;
 #[cfg(test)]
 mod remove;
 #[cfg(test)]

@@ -47,6 +47,46 @@ fn a_removed_document_frees_its_bytes_and_leaves_no_trace_of_its_text() {
 }
 
 #[test]
+fn stored_answers_of_every_mode_lose_what_a_removed_document_said() {
+    let Some(bench) = Bench::new() else { return };
+    let text =
+        "The old mill\n\nThe mill at Quorvexham grinds rye on Fridays. Its miller is called Zandrubel.\n";
+    bench.write("mill.txt", text);
+    bench.write("bees.txt", documents::BEES);
+    bench.add("notes");
+    let words = ["quorvexham", "zandrubel"];
+    let mut said = 0;
+    for mode in ["quote", "free"] {
+        for question in ["What does the mill grind on Fridays?", "How is the miller called?"] {
+            let answer = bench.run(["--json", "ask", "notes", question, "--mode", mode]).object();
+            let text = answer["text"].as_str().unwrap().to_lowercase();
+            said += u32::from(words.iter().any(|word| text.contains(word)));
+        }
+    }
+    assert!(said > 0, "no answer said a word to look for");
+    let in_catalog = |bench: &Bench| {
+        let found = holding(bench, &words);
+        found.iter().any(|path| path.to_string_lossy().contains("catalog.sqlite"))
+    };
+    assert!(in_catalog(&bench), "no stored answer holds a word to look for");
+    bench.json(["remove", "notes", "files/mill.txt"]);
+    assert_eq!(holding(&bench, &words), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn a_pruned_file_and_its_answers_leave_no_trace_either() {
+    let Some(bench) = Bench::new() else { return };
+    bench.write("mill.txt", "The mill at Quorvexham grinds rye on Fridays.\n");
+    bench.write("bees.txt", documents::BEES);
+    bench.add("notes");
+    bench.ask("notes", "What does the mill grind on Fridays?");
+    assert!(!holding(&bench, &["quorvexham"]).is_empty());
+    fs::remove_file(bench.files().join("mill.txt")).unwrap();
+    bench.json(["add", "notes", "files", "--prune"]);
+    assert_eq!(holding(&bench, &["quorvexham"]), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
 fn a_removed_corpus_takes_everything_with_it_that_no_other_needs() {
     let Some(bench) = Bench::new() else { return };
     documents::write_all(&bench);

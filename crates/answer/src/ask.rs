@@ -249,6 +249,7 @@ async fn remember(
 ) -> Result<Answer> {
     let citations =
         answer.citations.iter().map(|c| stored_citation(gathered, c)).collect::<Result<Vec<_>>>()?;
+    let composed = gathered.candidates.iter().take(request.passages);
     let new = NewAnswer {
         corpus: snapshot.corpus.id.clone(),
         corpus_version: snapshot.corpus.version,
@@ -265,6 +266,7 @@ async fn remember(
             "unsupported_spans": answer.unsupported_spans, "stop_reason": answer.stop_reason,
         }),
         citations,
+        sources: composed.map(|candidate| candidate.source.document.id.clone()).collect(),
     };
     let (id, created_ms) = ingest.stores.catalog.insert_answer(&snapshot.corpus.owner, &new).await?;
     Ok(Answer { id: id.to_string(), created_ms, ..answer })

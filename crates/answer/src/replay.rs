@@ -19,7 +19,7 @@ pub async fn replay(ingest: &Ingest, owner: &str, answer: &str) -> Result<Replay
     let stored = ingest.stores.catalog.answer(owner, answer).await?;
     let missing = |missing: String| Error::CannotReplay { answer: answer.to_owned(), missing };
     let Some(plan) = stored.plan else {
-        return Err(missing("a document it cites was removed, its plan went with it".into()));
+        return Err(missing("a document it was composed from was removed, its plan went with it".into()));
     };
     let request: AskRequest =
         serde_json::from_value(plan).map_err(|e| missing(format!("its plan cannot be read: {e}")))?;

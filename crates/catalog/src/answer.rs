@@ -27,6 +27,8 @@ pub struct NewAnswer {
     pub usage: Value,
     pub detail: Value,
     pub citations: Vec<Citation>,
+    /// The documents it was composed from, cited or not.
+    pub sources: Vec<Id>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +44,7 @@ pub struct Answer {
     pub status: String,
     pub grounding: String,
     pub text: String,
-    /// `None` once a cited document was removed: the answer can no longer be replayed.
+    /// `None` once a document it was composed from was removed: the answer can no longer be replayed.
     pub plan: Option<Value>,
     pub usage: Value,
     pub detail: Value,
@@ -62,8 +64,8 @@ pub struct AnswerSummary {
 }
 
 impl Catalog {
-    /// Stores an answer with its citations in one commit; gives its id and time. A citation of a document removed while the answer was
-    /// being written is stored scrubbed.
+    /// Stores an answer with its citations in one commit; gives its id and time. What it took from a document removed
+    /// while it was being written is stored scrubbed.
     pub async fn insert_answer(&self, owner: &str, new: &NewAnswer) -> Result<(Id, u64)> {
         let (id, now) = (mint(IdKind::Answer), now_ms());
         let mut tx = self.write().await?;
@@ -91,6 +93,9 @@ impl Catalog {
         .await?;
         for citation in &new.citations {
             citation::insert(&mut tx, &id, citation).await?;
+        }
+        for source in &new.sources {
+            citation::insert_source(&mut tx, &id, source).await?;
         }
         citation::scrub_removed_sources(&mut tx, &id).await?;
         tx.commit().await?;

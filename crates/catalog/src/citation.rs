@@ -58,24 +58,38 @@ pub(crate) async fn insert(tx: &mut SqliteConnection, answer: &Id, citation: &Ci
     Ok(())
 }
 
-/// Scrubs every stored quote of a document. The answer's sentences that rest on it are blacked out code point by
-/// code point, so that all other spans keep their places, and the plan goes: the answer cannot be replayed.
+/// Notes that an answer was composed from a document. Noting it twice is fine.
+pub(crate) async fn insert_source(tx: &mut SqliteConnection, answer: &Id, document: &Id) -> Result<()> {
+    sqlx::query("INSERT INTO answer_source (answer_id, document_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
+        .bind(answer.as_str())
+        .bind(document.as_str())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Scrubs what a document left in stored answers: its quotes, the sentences that rest on it, and all that an answer
+/// composed from it says without citing another document. Text is blacked out code point by code point, so that all
+/// other spans keep their places, and the plan goes: the answer cannot be replayed.
 pub(crate) async fn scrub_document(tx: &mut SqliteConnection, document: &Id) -> Result<()> {
-    let rows =
-        sqlx::query("SELECT DISTINCT answer_id FROM citation WHERE document_id = ?1 AND source_removed = 0")
-            .bind(document.as_str())
-            .fetch_all(&mut *tx)
-            .await?;
+    let rows = sqlx::query(
+        "SELECT answer_id FROM citation WHERE document_id = ?1 AND source_removed = 0
+         UNION SELECT answer_id FROM answer_source WHERE document_id = ?1",
+    )
+    .bind(document.as_str())
+    .fetch_all(&mut *tx)
+    .await?;
     for row in &rows {
         scrub(&mut *tx, &row.id(IdKind::Answer, "answer_id")?, document.as_str()).await?;
     }
     Ok(())
 }
 
-/// Scrubs citations of a new answer whose document is no longer there.
+/// Scrubs a new answer of what it took from documents that are no longer there.
 pub(crate) async fn scrub_removed_sources(tx: &mut SqliteConnection, answer: &Id) -> Result<()> {
     let rows = sqlx::query(
-        "SELECT DISTINCT document_id FROM citation
+        "SELECT document_id FROM (SELECT answer_id, document_id FROM citation
+                                  UNION SELECT answer_id, document_id FROM answer_source)
          WHERE answer_id = ?1 AND NOT EXISTS (SELECT 1 FROM document WHERE id = document_id)",
     )
     .bind(answer.as_str())
@@ -88,22 +102,21 @@ pub(crate) async fn scrub_removed_sources(tx: &mut SqliteConnection, answer: &Id
 }
 
 async fn scrub(tx: &mut SqliteConnection, answer: &Id, document: &str) -> Result<()> {
-    let mut text = sqlx::query("SELECT text FROM answer WHERE id = ?1")
+    let text = sqlx::query("SELECT text FROM answer WHERE id = ?1")
         .bind(answer.as_str())
         .fetch_one(&mut *tx)
         .await?
         .text("text")?;
-    let cited = sqlx::query("SELECT * FROM citation WHERE answer_id = ?1 AND document_id = ?2")
-        .bind(answer.as_str())
-        .bind(document)
-        .fetch_all(&mut *tx)
-        .await?;
-    for row in &cited {
-        text = black_out(&text, read(row)?.answer);
+    let cited = sqlx::query("SELECT * FROM citation WHERE answer_id = ?1").bind(answer.as_str());
+    let (mut gone, mut kept) = (Vec::new(), Vec::new());
+    for row in &cited.fetch_all(&mut *tx).await? {
+        let citation = read(row)?;
+        let other = citation.document.as_str() != document && !citation.source_removed;
+        if other { kept.push(citation.answer) } else { gone.push(citation.answer) }
     }
     sqlx::query("UPDATE answer SET text = ?2, plan = NULL, source_removed = 1 WHERE id = ?1")
         .bind(answer.as_str())
-        .bind(text)
+        .bind(black_out(&text, &kept, &gone))
         .execute(&mut *tx)
         .await?;
     sqlx::query(
@@ -112,18 +125,23 @@ async fn scrub(tx: &mut SqliteConnection, answer: &Id, document: &str) -> Result
     )
     .bind(answer.as_str())
     .bind(document)
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
+    sqlx::query("DELETE FROM answer_source WHERE answer_id = ?1 AND document_id = ?2")
+        .bind(answer.as_str())
+        .bind(document)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
-/// Replaces the letters of a span by U+2588, one for one.
-fn black_out(text: &str, span: CharSpan) -> String {
+/// Replaces letters by U+2588, one for one, but those that stand in a kept span and in none that goes.
+fn black_out(text: &str, kept: &[CharSpan], gone: &[CharSpan]) -> String {
+    let inside = |spans: &[CharSpan], at: u64| spans.iter().any(|span| (span.start..span.end).contains(&at));
+    let stays = |at: u64| inside(kept, at) && !inside(gone, at);
     (0_u64..)
         .zip(text.chars())
-        .map(
-            |(at, c)| if (span.start..span.end).contains(&at) && !c.is_whitespace() { '\u{2588}' } else { c },
-        )
+        .map(|(at, c)| if c.is_whitespace() || stays(at) { c } else { '\u{2588}' })
         .collect()
 }
 

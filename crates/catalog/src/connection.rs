@@ -2,14 +2,17 @@
 
 use std::{
     borrow::Cow,
+    fmt::Debug,
     fs,
-    io::Read,
+    io::{self, Read},
+    ops::{Deref, DerefMut},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use sqlx::{
-    Row, Sqlite, SqlitePool, Transaction,
+    Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::{Migration, MigrationType, Migrator},
     sqlite::{
         SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
@@ -21,7 +24,10 @@ use crate::{Error, Result};
 /// `Ibid` as four ASCII bytes; bytes 68..72 of the database header.
 const APPLICATION_ID: u32 = 0x4962_6964;
 /// Every schema step, oldest first; a step's number is its position from 1 and the `user_version` it sets.
-const MIGRATIONS: [(&str, &str); 1] = [("catalog", include_str!("../../../migrations/0001_catalog.sql"))];
+const MIGRATIONS: [(&str, &str); 2] = [
+    ("catalog", include_str!("../../../migrations/0001_catalog.sql")),
+    ("answer_source", include_str!("../../../migrations/0002_answer_source.sql")),
+];
 const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -31,6 +37,45 @@ pub struct Catalog {
     writer: SqlitePool,
     readers: SqlitePool,
     path: PathBuf,
+    seam: Option<Arc<dyn CommitSeam>>,
+}
+
+/// Asked before every commit and told after it: each is one durable step, done whole or not at all. The program puts
+/// nothing here; a test puts a power switch here that the files obey too.
+pub trait CommitSeam: Debug + Send + Sync {
+    /// An error: the commit does not happen.
+    fn before(&self) -> io::Result<u64>;
+    /// `step` is what [`CommitSeam::before`] gave. An error: it happened, and the caller does not hear of it.
+    fn after(&self, step: u64) -> io::Result<()>;
+}
+
+/// A write transaction; rolled back when it is dropped without a commit.
+pub(crate) struct Write {
+    transaction: Transaction<'static, Sqlite>,
+    seam: Option<Arc<dyn CommitSeam>>,
+}
+
+impl Write {
+    pub async fn commit(self) -> std::result::Result<(), sqlx::Error> {
+        let Some(seam) = self.seam else { return self.transaction.commit().await };
+        let step = seam.before()?;
+        self.transaction.commit().await?;
+        Ok(seam.after(step)?)
+    }
+}
+
+impl Deref for Write {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Write {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.transaction
+    }
 }
 
 impl Catalog {
@@ -64,7 +109,12 @@ impl Catalog {
             .connect_with(options.read_only(true).create_if_missing(false))
             .await
             .map_err(open)?;
-        Ok(Self { writer, readers, path: path.to_owned() })
+        Ok(Self { writer, readers, path: path.to_owned(), seam: None })
+    }
+
+    /// Puts something behind the commits; see [`CommitSeam`].
+    pub fn with_commit_seam(self, seam: Arc<dyn CommitSeam>) -> Self {
+        Self { seam: Some(seam), ..self }
     }
 
     pub fn path(&self) -> &Path {
@@ -101,8 +151,9 @@ impl Catalog {
     }
 
     /// A write transaction that holds the write lock from its start, so that what it reads cannot change under it.
-    pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    pub(crate) async fn write(&self) -> Result<Write> {
+        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(Write { transaction, seam: self.seam.clone() })
     }
 }
 
@@ -155,11 +206,16 @@ async fn migrate(path: &Path, writer: &SqlitePool) -> Result<()> {
     if found > known {
         return Err(Error::Newer { path: path.to_owned(), found, known });
     }
-    migrator().run(writer).await.map_err(|source| Error::Migrate { path: path.to_owned(), known, source })
+    migrator(MIGRATIONS.len()).run(writer).await.map_err(|source| Error::Migrate {
+        path: path.to_owned(),
+        known,
+        source,
+    })
 }
 
-fn migrator() -> Migrator {
-    let steps = MIGRATIONS.iter().zip(1..).map(|((name, sql), number)| {
+/// Brings a database to the first `n` steps.
+fn migrator(n: usize) -> Migrator {
+    let steps = MIGRATIONS.iter().take(n).zip(1..).map(|((name, sql), number)| {
         Migration::new(
             number,
             Cow::Borrowed(*name),
@@ -169,4 +225,35 @@ fn migrator() -> Migrator {
         )
     });
     Migrator::with_migrations(steps.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_catalog_of_an_older_program_is_brought_to_this_schema() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("catalog.db");
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let old = SqlitePool::connect_with(options).await.unwrap();
+        migrator(1).run(&old).await.unwrap();
+        for sql in [
+            "INSERT INTO corpus (id, owner_id, name, created_ms, updated_ms) VALUES ('corp_a', 'local', 'a', 1, 1)",
+            "INSERT INTO document VALUES ('doc_a', 'local', 'corp_a', 'a.txt', 1), ('doc_b', 'local', 'corp_a', 'b.txt', 1)",
+            "INSERT INTO answer VALUES ('ans_a', 'local', 'corp_a', 1, 'f', 'q', 'auto', 0, 's', 'g', 't', '{}', '{}', '{}', 0, 1)",
+        ] {
+            sqlx::query(sql).execute(&old).await.unwrap();
+        }
+        old.close().await;
+        let catalog = Catalog::open(&path).await.unwrap();
+        let sources: i64 = sqlx::query_scalar("SELECT count(*) FROM answer_source WHERE answer_id = 'ans_a'")
+            .fetch_one(catalog.reader())
+            .await
+            .unwrap();
+        assert_eq!(sources, 2, "of an older answer nothing is known, so that any document may be its source");
+        let version: i64 =
+            sqlx::query_scalar("PRAGMA user_version").fetch_one(catalog.reader()).await.unwrap();
+        assert_eq!(version as usize, MIGRATIONS.len());
+    }
 }

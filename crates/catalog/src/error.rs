@@ -51,7 +51,23 @@ pub enum Error {
     OutOfRange { what: &'static str, value: u64 },
 }
 
+/// SQLite's FULL, and IOERR_SHMSIZE: no room to make the index of the write-ahead log longer
+/// (<https://www.sqlite.org/rescode.html>).
+const NO_ROOM: [&str; 2] = ["13", "4874"];
+
 impl Error {
+    /// The disk has no room left.
+    pub fn is_disk_full(&self) -> bool {
+        let mut cause: Option<&dyn std::error::Error> = Some(self);
+        while let Some(error) = cause {
+            if let Some(sqlx::Error::Database(database)) = error.downcast_ref() {
+                return database.code().is_some_and(|code| NO_ROOM.contains(&&*code));
+            }
+            cause = error.source();
+        }
+        false
+    }
+
     pub(crate) fn not_found(kind: &'static str, key: impl ToString) -> Self {
         Self::NotFound { kind, key: key.to_string() }
     }

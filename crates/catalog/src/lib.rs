@@ -24,7 +24,7 @@ mod segment;
 
 pub use answer::{Answer, AnswerSummary, NewAnswer};
 pub use citation::Citation;
-pub use connection::Catalog;
+pub use connection::{Catalog, CommitSeam};
 pub use corpus::{Corpus, CorpusCounts, CorpusStorage, ModelIdentity};
 pub use digest::Digest;
 pub use document::Document;

@@ -95,15 +95,13 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<(u16, &'static 
 
 fn of_catalog(error: &catalog::Error) -> (u16, &'static str) {
     match error {
+        error if error.is_disk_full() => (507, "disk_full"),
         catalog::Error::NotFound { .. } => (404, "not_found"),
         catalog::Error::NameTaken { .. } => (409, "name_taken"),
         catalog::Error::DifferentModel { .. } => (409, "different_model"),
         catalog::Error::Foreign { .. } => (409, "foreign_data"),
         catalog::Error::Newer { .. } => (409, "newer_data"),
         catalog::Error::Damaged { .. } => (500, "damaged_data"),
-        catalog::Error::Database { source } if source.to_string().contains("disk is full") => {
-            (507, "disk_full")
-        }
         _ => (500, "catalog_failed"),
     }
 }

@@ -81,6 +81,24 @@ impl SimDisk {
         self.lock().n_operations
     }
 
+    /// The power went.
+    pub fn is_dark(&self) -> bool {
+        self.lock().dark
+    }
+
+    /// First half of an operation that lies elsewhere and is durable by itself, such as a database commit: it counts
+    /// like those of the disk. An error: it does not happen. Gives its number.
+    pub fn begin_step(&self) -> io::Result<u64> {
+        self.lock().begin()
+    }
+
+    /// Second half: it has happened. An error: the power went, and the caller does not hear of it.
+    pub fn end_step(&self, number: u64) -> io::Result<()> {
+        let mut state = self.lock();
+        state.end(number)?;
+        if state.dark { Err(io::Error::other("the power is off")) } else { Ok(()) }
+    }
+
     /// The disk as the next start finds it. Handles of the old one are dead with their process.
     pub fn power_on(&self, unsynced: Unsynced) -> SimDisk {
         let state = self.lock();
@@ -103,22 +121,9 @@ impl SimDisk {
     /// One operation, with whatever is to go wrong at it.
     fn step<T>(&self, operation: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
         let mut state = self.lock();
-        let n = state.n_operations;
-        state.n_operations += 1;
-        match state.fault {
-            _ if state.dark => return Err(io::Error::other("the power is off")),
-            Some(Fault::CutBefore(at)) if at == n => {
-                state.dark = true;
-                return Err(io::Error::other("the power went"));
-            }
-            Some(Fault::Error(at, kind)) if at == n => return Err(kind.into()),
-            _ => {}
-        }
+        let number = state.begin()?;
         let result = operation(&mut state);
-        if state.fault == Some(Fault::CutAfter(n)) {
-            state.dark = true;
-            return Err(io::Error::other("the power went"));
-        }
+        state.end(number)?;
         result
     }
 
@@ -200,6 +205,30 @@ fn is_folder(names: &Names, path: &Path) -> bool {
 }
 
 impl State {
+    /// Counts an operation; an error when it does not happen.
+    fn begin(&mut self) -> io::Result<u64> {
+        let n = self.n_operations;
+        self.n_operations += 1;
+        match self.fault {
+            _ if self.dark => Err(io::Error::other("the power is off")),
+            Some(Fault::CutBefore(at)) if at == n => {
+                self.dark = true;
+                Err(io::Error::other("the power went"))
+            }
+            Some(Fault::Error(at, kind)) if at == n => Err(kind.into()),
+            _ => Ok(n),
+        }
+    }
+
+    /// After the operation happened; an error when its caller does not hear of it.
+    fn end(&mut self, n: u64) -> io::Result<()> {
+        if self.fault == Some(Fault::CutAfter(n)) {
+            self.dark = true;
+            return Err(io::Error::other("the power went"));
+        }
+        Ok(())
+    }
+
     fn inode_of(&self, path: &Path) -> io::Result<usize> {
         match self.live.get(path) {
             Some(Node::File(inode)) => Ok(*inode),

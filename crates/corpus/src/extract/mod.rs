@@ -42,12 +42,20 @@ pub fn extract_bytes(mut file: impl Read, name: &str, limits: &Limits) -> Result
     let mut bytes = Vec::new();
     file.by_ref().take(sniff::HEAD as u64).read_to_end(&mut bytes).map_err(unreadable)?;
     let (stem, extension) = split_name(name);
-    let (format, mismatch) = sniff::sniff(&bytes, &extension)?;
-    let more = limits.input_bytes.saturating_add(1).saturating_sub(bytes.len() as u64);
-    file.take(more).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > limits.input_bytes {
-        return Err(ExtractError::limit("input_bytes", limits.input_bytes));
+    let sniffed = sniff::sniff(&bytes, &extension);
+    // Whether a password is what is missing stands anywhere in such a container.
+    let ole = matches!(&sniffed, Err(ExtractError::UnsupportedType { found }) if found == sniff::OLE);
+    if sniffed.is_ok() || ole {
+        let more = limits.input_bytes.saturating_add(1).saturating_sub(bytes.len() as u64);
+        file.take(more).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > limits.input_bytes {
+            return Err(ExtractError::limit("input_bytes", limits.input_bytes));
+        }
     }
+    if ole && sniff::is_locked_office_file(&bytes) {
+        return Ok(Extracted { state: State::NeedsPassword, title: label(stem), ..Extracted::default() });
+    }
+    let (format, mismatch) = sniffed?;
     let mut extracted = match format {
         Format::Pdf => pdf::extract_pdf(&bytes, limits)?,
         Format::Docx => docx::extract_docx(&bytes, limits)?,

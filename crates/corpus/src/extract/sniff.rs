@@ -6,6 +6,9 @@ use super::{ExtractError, Warning, WarningCode};
 /// Bytes looked at before anything is read whole.
 pub const HEAD: usize = 8 << 10;
 
+/// Container of old Office files, and of new ones under a password.
+pub const OLE: &str = "application/x-ole-storage";
+
 /// A format this crate reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -45,7 +48,7 @@ const MAGIC: &[(&[u8], &str)] = &[
     (b"MM\0*", "image/tiff"),
     (b"\x7fELF", "application/x-elf"),
     (b"MZ\x90\0", "application/x-msdownload"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "application/x-ole-storage"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", OLE),
     (b"\x1f\x8b", "application/gzip"),
     (b"BZh", "application/x-bzip2"),
     (b"\xfd7zXZ\0", "application/x-xz"),
@@ -160,6 +163,12 @@ fn is_text(head: &[u8]) -> bool {
     let nul = head.iter().filter(|&&byte| byte == 0).count();
     let control = head.iter().filter(|&&byte| byte < 0x20 && !matches!(byte, 8..=13 | 0x1b | 0)).count();
     nul * 10 <= head.len() && control * 20 <= head.len()
+}
+
+/// Whether an OLE container holds an Office file under a password (MS-OFFCRYPTO, 2.3.4.4: a stream of this name).
+pub fn is_locked_office_file(container: &[u8]) -> bool {
+    let name: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    find(container, &name).is_some()
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::wire::{self, NoReply, Reply, Request};
-use crate::extract::{ExtractError, Extracted, Limits};
+use crate::extract::{ExtractError, Extracted, Limits, pdf};
 
 /// Bytes of the child's standard error that are kept, the last ones.
 const STDERR_KEPT: usize = 4 << 10;
@@ -38,6 +38,7 @@ impl Worker {
             .args(&self.args)
             .env_clear()
             .env(wire::VARIABLE, request)
+            .env(pdf::UNPACK_VARIABLE, pdf::unpack_mebibytes(limits))
             .stdin(Stdio::from(file))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

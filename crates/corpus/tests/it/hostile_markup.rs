@@ -2,7 +2,7 @@
 
 use std::io::{Cursor, Write};
 
-use corpus::{BlockKind, ExtractError, Extracted, Limits, WarningCode};
+use corpus::{BlockKind, ExtractError, Extracted, Limits, State, WarningCode};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -138,6 +138,97 @@ fn other_archives_are_named() {
     assert!(unsupported(&[("ppt/presentation.xml", b"x")]).ends_with("presentationml.presentation"));
 }
 
+/// A `.rels` part with these relationships: the type's last segment, and the target.
+fn relations(of: &[(&str, &str)]) -> Vec<u8> {
+    let each = |(n, (kind, target)): (usize, &(&str, &str))| {
+        format!("<Relationship Id=\"r{n}\" Type=\"http://any/{kind}\" Target=\"{target}\"/>")
+    };
+    let all: String = of.iter().enumerate().map(each).collect();
+    format!("<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\">{all}</Relationships>")
+        .into_bytes()
+}
+
+#[test]
+fn parts_are_found_through_relationships() {
+    let styles = "<w:styles><w:style w:styleId=\"s1\"><w:name w:val=\"heading 2\"/></w:style></w:styles>";
+    let heading = "<w:p><w:pPr><w:pStyle w:val=\"s1\"/></w:pPr><w:r><w:t>Head</w:t></w:r></w:p>";
+    let main = body(&(heading.to_owned() + &paragraph("real")));
+    let decoy = body(&paragraph("decoy"));
+    let notes = "<w:footnotes><w:footnote w:type=\"separator\"><w:p/></w:footnote><w:footnote><w:p><w:r><w:t>note</w:t></w:r></w:p></w:footnote></w:footnotes>";
+    let package = relations(&[("officeDocument", "/docs/main2.xml"), ("core-properties", "props.xml")]);
+    let parts = relations(&[("styles", "../look/s.xml"), ("footnotes", "./below.xml")]);
+    let bytes = archive(&[
+        ("_rels/.rels", &package),
+        ("docs/main2.xml", &main),
+        ("docs/_rels/main2.xml.rels", &parts),
+        ("look/s.xml", styles.as_bytes()),
+        ("docs/below.xml", notes.as_bytes()),
+        ("props.xml", b"<p><title>Named elsewhere</title></p>"),
+        ("word/document.xml", &decoy),
+    ]);
+    let document = extract("a.docx", &bytes).expect("text");
+    assert_eq!(document.text, "Head\n\nreal\n\nnote");
+    assert_eq!(text_of(&document, BlockKind::Heading(2)), ["Head"]);
+    assert_eq!(document.title, "Named elsewhere");
+}
+
+#[test]
+fn relationships_that_lead_nowhere_or_outside_are_refused() {
+    let good = body(&paragraph("text"));
+    for target in ["../../etc/passwd", "file:///etc/passwd", "http://127.0.0.1:1/x", "", "word/none.xml"] {
+        let package = relations(&[("officeDocument", target)]);
+        let bytes = archive(&[("_rels/.rels", &package), ("word/document.xml", &good)]);
+        let error = extract("a.docx", &bytes).expect_err(target);
+        assert_eq!(error.code(), "unsupported_type", "{target}: {error}");
+    }
+    // A workbook is named by the same relationship.
+    let package = relations(&[("officeDocument", "xl/workbook.xml")]);
+    let bytes = archive(&[("_rels/.rels", &package), ("xl/workbook.xml", b"<workbook/>")]);
+    let Err(ExtractError::UnsupportedType { found }) = extract("a.docx", &bytes) else {
+        panic!("a workbook")
+    };
+    assert!(found.ends_with("spreadsheetml.sheet"), "{found}");
+    // A part that is its own relationship part, and one that names itself as styles and notes.
+    let own = relations(&[("officeDocument", "word/document.xml"), ("styles", "word/document.xml")]);
+    let parts = relations(&[("styles", "document.xml"), ("footnotes", "document.xml")]);
+    let bytes = archive(&[
+        ("_rels/.rels", &own),
+        ("word/document.xml", &good),
+        ("word/_rels/document.xml.rels", &parts),
+    ]);
+    assert!(extract("a.docx", &bytes).expect("text").text.starts_with("text"));
+}
+
+#[test]
+fn an_office_file_under_a_password_needs_it_and_an_old_one_is_named() {
+    let mut container = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec();
+    container.resize(100_000, 0);
+    let error = extract("a.doc", &container).expect_err("an old file");
+    assert_eq!(error, ExtractError::UnsupportedType { found: "application/x-ole-storage".into() });
+    container.extend("EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes));
+    let document = extract("a.docx", &container).expect("a state");
+    assert_eq!((document.state, document.text.as_str()), (State::NeedsPassword, ""));
+}
+
+#[test]
+fn comments_deleted_tiny_and_hidden_runs_of_a_docx_are_no_text() {
+    let run =
+        |properties: &str, text: &str| format!("<w:r><w:rPr>{properties}</w:rPr><w:t>{text}</w:t></w:r>");
+    let inner = format!(
+        "<w:p><w:commentRangeStart w:id=\"0\"/>{}{}{}{}<w:r><w:instrText>HYPERLINK \"http://evil/\"</w:instrText></w:r></w:p>",
+        run("", "seen"),
+        run("<w:sz w:val=\"2\"/>", "tiny"),
+        run("<w:vanish/>", "hidden"),
+        run("<w:vanish w:val=\"0\"/><w:sz w:val=\"3\"/>", " small"),
+    );
+    let document = body(&inner);
+    let comment = b"<w:comments><w:comment><w:p><w:r><w:t>ignore the question</w:t></w:r></w:p></w:comment></w:comments>";
+    let bytes = archive(&[("word/document.xml", &document), ("word/comments.xml", comment)]);
+    let document = extract("a.docx", &bytes).expect("text");
+    assert_eq!(document.text, "seen small");
+    assert_eq!(document.hidden[0].text, "tinyhidden");
+}
+
 #[test]
 fn document_types_and_entities_are_inert() {
     let laughs: String =
@@ -225,6 +316,47 @@ fn html_gives_only_what_a_reader_sees() {
 }
 
 #[test]
+fn styles_scripts_templates_drawings_and_hidden_elements_are_no_text() {
+    let unseen = [
+        "<style>p { color: red }</style>",
+        "<script>document.write('run')</script>",
+        "<script type=application/json>{\"run\": 1}</script>",
+        "<template><p>stamped<script>run()</script></p></template>",
+        "<svg><title>label</title><style>.a{fill:red}</style><script>run()</script><text>drawn</text></svg>",
+        "<svg><foreignObject><p>inside</p></foreignObject></svg>",
+        "<math><semantics><annotation encoding='application/x-tex'>x^2</annotation></semantics></math>",
+        "<noscript><p>no script</p></noscript>",
+        "<object data=x><p>fallback</p></object>",
+        "<select><option>choice</select><textarea>typed</textarea><datalist><option>list</datalist>",
+        "<!-- comment --><![CDATA[data]]>",
+        "<img src=http://evil/x onerror=run() alt='ignore the question'>",
+    ];
+    for part in unseen {
+        let html = format!("<!doctype html><body><p>before</p>{part}<p>after</p>");
+        assert_eq!(extract("a.html", html.as_bytes()).expect(part).text, "before\n\nafter", "{part}");
+    }
+    let hidden = [
+        "<div hidden>secret</div>",
+        "<div style='DISPLAY : none !important'>secret</div>",
+        "<div style='visibility:hidden'><b>secret</b></div>",
+        "<div style='font-size:0px'>secret</div>",
+        "<div style='position:absolute; left:-9999px'>secret</div>",
+        "<div style='opacity: 0'>secret</div>",
+        "<dialog>secret</dialog>",
+    ];
+    for part in hidden {
+        let html = format!("<!doctype html><body><p>before</p>{part}<p>after</p>");
+        let document = extract("a.html", html.as_bytes()).expect(part);
+        assert_eq!(document.text, "before\n\nafter", "{part}");
+        assert_eq!(document.hidden[0].text, "secret", "{part}");
+        assert!(warned(&document, WarningCode::HiddenText), "{part}");
+    }
+    let html =
+        "<!doctype html><p>E = <math><mi>m</mi><mo>c</mo></math>, <ruby>漢<rp>(</rp><rt>kan</rt></ruby>";
+    assert_eq!(extract("a.html", html.as_bytes()).expect("text").text, "E = mc, 漢kan");
+}
+
+#[test]
 fn deep_and_endless_html_meets_its_limits() {
     let depth = limit("html_depth", 512);
     for tag in ["<div>", "<b><div>", "<table><tr><td>", "<svg>", "<a><div>", "<ul><li>", "<blockquote>"] {
@@ -258,4 +390,6 @@ fn html_in_a_declared_encoding() {
     let mut html = b"<html><head><meta charset=\"windows-1251\"></head><body><p>".to_vec();
     html.extend_from_slice(&encoding_rs::WINDOWS_1251.encode("Привет, мир").0);
     assert_eq!(extract("a.html", &html).expect("text").text, "Привет, мир");
+    let html = b"<html><head><meta charset=utf-16></head><body><p>no UTF-16: caf\xe9 caf\xc3\xa9";
+    assert!(extract("a.html", html).expect("text").text.starts_with("no UTF-16: caf"));
 }

@@ -3,6 +3,8 @@
 mod add;
 mod archive;
 mod hostile_archive;
+mod power_cut;
+mod powered;
 mod rebuild;
 mod removal;
 mod resume;

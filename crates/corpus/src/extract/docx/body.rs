@@ -90,7 +90,12 @@ impl Body<'_, '_> {
                 self.vanish = false;
             }
             "vanish" if self.in_run => {
-                self.vanish = !matches!(element.attribute("val").as_deref(), Some("0" | "false" | "off"));
+                self.vanish |= !matches!(element.attribute("val").as_deref(), Some("0" | "false" | "off"));
+            }
+            // Half-points: text of one point or less is not meant to be read.
+            "sz" if self.in_run => {
+                let size = element.attribute("val").and_then(|val| val.parse::<u32>().ok());
+                self.vanish |= size.is_some_and(|size| size <= 2);
             }
             "t" => self.text += 1,
             "tab" if self.in_run && self.rows == 0 => self.flow.verbatim("\t")?,

@@ -57,5 +57,8 @@ fn declared(bytes: &[u8]) -> Option<&'static encoding_rs::Encoding> {
     let label = head.get(at + 8..)?;
     let label = label.strip_prefix(b"\"").or_else(|| label.strip_prefix(b"'")).unwrap_or(label);
     let end = label.iter().position(|byte| matches!(byte, b'"' | b'\'' | b'>' | b';' | b' ' | b'/'))?;
-    encoding_rs::Encoding::for_label(label.get(..end)?)
+    let named = encoding_rs::Encoding::for_label(label.get(..end)?)?;
+    // What could be read to find this name is no UTF-16 (HTML standard, 13.2.3.3).
+    let wide = [encoding_rs::UTF_16LE, encoding_rs::UTF_16BE].contains(&named);
+    Some(if wide { encoding_rs::UTF_8 } else { named })
 }

@@ -231,6 +231,14 @@ impl Data {
         }
     }
 
+    /// Drawings (SVG, with styles, scripts and labels of its own) and the notes of a formula, which repeat it in
+    /// another notation.
+    pub fn is_foreign_drawing_or_note(&self) -> bool {
+        let Self::Element { name, .. } = self else { return false };
+        name.ns == ns!(svg)
+            || (name.ns == ns!(mathml) && matches!(&*name.local, "annotation" | "annotation-xml"))
+    }
+
     /// Value of an attribute.
     pub fn attribute(&self, wanted: &str) -> Option<&str> {
         match self {

@@ -87,6 +87,9 @@ impl Walk<'_> {
     fn skips(&mut self, tree: &Tree, id: NodeId) -> bool {
         let nodes = tree.nodes();
         let data = &nodes[id].data;
+        if data.is_foreign_drawing_or_note() {
+            return true;
+        }
         match data.tag() {
             "script" | "iframe" | "frame" | "frameset" | "object" | "embed" | "applet" => {
                 self.active = true;
@@ -98,8 +101,8 @@ impl Walk<'_> {
                 }
                 return true;
             }
-            "style" | "template" | "noscript" | "noframes" | "datalist" | "select" | "textarea" | "svg"
-            | "canvas" | "audio" | "video" => return true,
+            "style" | "template" | "noscript" | "noframes" | "datalist" | "select" | "textarea"
+            | "canvas" | "audio" | "video" | "rp" => return true,
             "head" | "" => return false,
             _ => {}
         }
@@ -241,13 +244,25 @@ fn is_hidden(data: &Data) -> bool {
     if data.attribute("hidden").is_some() || data.attribute("aria-hidden") == Some("true") {
         return true;
     }
+    if data.tag() == "dialog" && data.attribute("open").is_none() {
+        return true;
+    }
     let Some(style) = data.attribute("style") else { return false };
     let style: String = style.chars().filter(|c| !c.is_whitespace()).take(4096).collect();
     let style = style.to_ascii_lowercase();
     ["display:none", "visibility:hidden", "visibility:collapse"].iter().any(|rule| style.contains(rule))
-        || style.split(';').any(
-            |rule| matches!(rule.split_once(':'), Some(("opacity" | "font-size", size)) if is_zero(size)),
-        )
+        || style.split(';').any(|rule| match rule.split_once(':') {
+            Some(("opacity" | "font-size", size)) => is_zero(size),
+            Some(("left" | "top" | "text-indent" | "margin-left", offset)) => is_off_page(offset),
+            _ => false,
+        })
+}
+
+/// A thousand and more of any unit to the left or above.
+fn is_off_page(offset: &str) -> bool {
+    let digits = offset.strip_prefix('-').unwrap_or_default();
+    let number = digits.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == '%');
+    number.parse::<f32>().is_ok_and(|number| number >= 999.0)
 }
 
 fn is_zero(size: &str) -> bool {

@@ -11,6 +11,7 @@ mod columns;
 mod glyph;
 mod quality;
 mod render_mode;
+mod unpacked;
 mod words;
 
 use base::ByteSpan;
@@ -23,8 +24,9 @@ use assemble::{Kind, PageText};
 
 /// Media type this module reads.
 pub const MEDIA_TYPE: &str = "application/pdf";
-/// Most bytes one stream may unpack to: the backend's own bound.
-const STREAM_BYTES: u64 = 256 << 20;
+/// Variable of the process in which the backend looks for the most mebibytes one stream may unpack to. It takes no
+/// other setting, so that whoever starts the process sets it.
+pub(crate) const UNPACK_VARIABLE: &str = "PDF_OXIDE_MAX_DECOMPRESS_MB";
 /// A hostile file could have every page warn; past this many the rest is counted in one line.
 const MAX_PAGE_WARNINGS: usize = 100;
 
@@ -32,6 +34,7 @@ const MAX_PAGE_WARNINGS: usize = 100;
 /// hold no characters give [`State::NeedsOcr`]. Damaged pages become warnings as long as one page can be read.
 pub fn extract_pdf(bytes: &[u8], limits: &Limits) -> Result<Extracted, ExtractError> {
     check_nesting(bytes, limits)?;
+    unpacked::check_unpacked(bytes, limits)?;
     let malformed = |error: pdf_oxide::Error| ExtractError::malformed(MEDIA_TYPE, 0, error);
     let mut out = Extracted { media_type: MEDIA_TYPE.to_owned(), ..Extracted::default() };
     let document = backend::Document::open(bytes.to_vec()).map_err(malformed)?;
@@ -50,7 +53,7 @@ pub fn extract_pdf(bytes: &[u8], limits: &Limits) -> Result<Extracted, ExtractEr
         let page = match document.page(at) {
             Ok(page) => page,
             Err(error) if passes_stream_limit(&error) => {
-                return Err(ExtractError::limit("unpacked_bytes", STREAM_BYTES));
+                return Err(ExtractError::limit("unpacked_bytes", limits.unpacked_bytes));
             }
             Err(error) => {
                 failed.push((index, error.to_string()));
@@ -64,6 +67,11 @@ pub fn extract_pdf(bytes: &[u8], limits: &Limits) -> Result<Extracted, ExtractEr
     }
     finish(&mut out, n_pages, failed, &document, bytes)?;
     Ok(out)
+}
+
+/// Value of [`UNPACK_VARIABLE`]: the backend refuses a stream that reaches it.
+pub(crate) fn unpack_mebibytes(limits: &Limits) -> String {
+    (limits.unpacked_bytes / (1 << 20)).saturating_add(1).min(u64::MAX >> 20).to_string()
 }
 
 /// The backend names a passed bound only in words.
