@@ -10,7 +10,7 @@ use std::{
     process::Command,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
 };
 
@@ -26,6 +26,9 @@ struct Seen {
     requests: Mutex<Vec<String>>,
     /// Bytes that are sent before the connection breaks; as good as endless at first.
     break_after: AtomicU64,
+    /// Weights that are sent are not those that were promised.
+    lies: AtomicBool,
+    commit: Mutex<String>,
 }
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -34,8 +37,13 @@ impl Hub {
     fn start(files: BTreeMap<String, Vec<u8>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let seen =
-            Arc::new(Seen { files, requests: Mutex::default(), break_after: AtomicU64::new(u64::MAX) });
+        let seen = Arc::new(Seen {
+            files,
+            requests: Mutex::default(),
+            break_after: AtomicU64::new(u64::MAX),
+            lies: AtomicBool::new(false),
+            commit: Mutex::new(COMMIT.into()),
+        });
         let served = seen.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -103,8 +111,9 @@ impl Seen {
         let last = last.parse().unwrap_or(usize::MAX).min(bytes.len().saturating_sub(1));
         self.requests.lock().unwrap().push(format!("{name} {first}-{last}"));
         let part = bytes.get(first..=last).unwrap_or_default();
+        let commit = self.commit.lock().unwrap().clone();
         let head = format!(
-            "etag: \"{}\"\r\nx-repo-commit: {COMMIT}\r\naccept-ranges: bytes\r\ncontent-range: bytes {first}-{last}/{}\r\n",
+            "etag: \"{}\"\r\nx-repo-commit: {commit}\r\naccept-ranges: bytes\r\ncontent-range: bytes {first}-{last}/{}\r\n",
             etag(name, bytes),
             bytes.len()
         );
@@ -116,7 +125,13 @@ impl Seen {
             stream.write_all(&part[..allowed])?;
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
-        send(stream, "206 Partial Content", &head, part)
+        let mut sent = part.to_vec();
+        if let Some(byte) =
+            sent.last_mut().filter(|_| name.ends_with(".safetensors") && self.lies.load(SeqCst))
+        {
+            *byte ^= 1;
+        }
+        send(stream, "206 Partial Content", &head, &sent)
     }
 }
 
@@ -233,23 +248,69 @@ fn an_interrupted_fetch_leaves_no_model_and_goes_on_where_it_stopped() {
 
 #[test]
 fn wrong_bytes_and_wrong_models_take_no_place() {
+    type Change = fn(&mut BTreeMap<String, Vec<u8>>);
+    let cases: [(Change, &[&str]); 5] = [
+        (
+            |files| {
+                let index = br#"{"weight_map": {"x": "../outside.safetensors"}}"#;
+                files.insert("model.safetensors.index.json".into(), index.to_vec());
+            },
+            &["../outside.safetensors", "no plain file name"],
+        ),
+        (
+            |files| {
+                files.remove("model-00002-of-00004.safetensors");
+            },
+            &["model-00002-of-00004.safetensors", "check the name"],
+        ),
+        (
+            |files| {
+                files.insert("config.json".into(), b"{".to_vec());
+            },
+            &["config.json", "bad JSON"],
+        ),
+        (
+            |files| {
+                files.insert("model-00002-of-00004.safetensors".into(), b"no tensors".to_vec());
+            },
+            &["model-00002-of-00004.safetensors"],
+        ),
+        (
+            |files| {
+                files.remove("tokenizer.json");
+            },
+            &["test/tiny lacks tokenizer.json"],
+        ),
+    ];
+    for (change, words) in cases {
+        let bench = Bench::without_model();
+        let mut files = checkpoint();
+        change(&mut files);
+        Hub::start(files).fetch(&bench, &["--repo", "test/tiny"]).fails(1, words);
+        assert!(!bench.data().join("models/tiny").exists());
+        assert!(files_below(&bench.data()).iter().all(|path| !path.ends_with("outside.safetensors")));
+    }
+}
+
+#[test]
+fn bytes_other_than_the_server_promised_are_thrown_away() {
     let bench = Bench::without_model();
-    let mut files = checkpoint();
-    files.insert(
-        "model.safetensors.index.json".into(),
-        br#"{"weight_map": {"x": "../outside.safetensors"}}"#.to_vec(),
-    );
-    let run = Hub::start(files.clone()).fetch(&bench, &["--repo", "test/tiny"]);
-    run.fails(1, &["../outside.safetensors"]);
-    files.remove("model.safetensors.index.json");
-    files.insert("config.json".into(), b"{".to_vec());
-    files.retain(|name, _| !name.starts_with("model-"));
-    files.insert("model.safetensors".into(), b"no tensors".to_vec());
-    let run = Hub::start(files.clone()).fetch(&bench, &["--repo", "test/tiny"]);
-    run.fails(1, &["model.safetensors"]);
-    files.remove("tokenizer.json");
-    Hub::start(files).fetch(&bench, &["--repo", "test/tiny"]).fails(1, &["tokenizer.json", "test/tiny"]);
-    assert!(!bench.data().join("models/tiny").exists() && !bench.data().join("outside.safetensors").exists());
+    let hub = Hub::start(checkpoint());
+    hub.seen.lies.store(true, SeqCst);
+    hub.fetch(&bench, &["--repo", "test/tiny"]).fails(1, &["SHA-256", "thrown away", "repeat the command"]);
+    hub.seen.lies.store(false, SeqCst);
+    let run = hub.fetch(&bench, &["--repo", "test/tiny"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+}
+
+#[test]
+fn a_server_that_names_content_by_a_path_gets_nothing_written() {
+    let bench = Bench::without_model();
+    let hub = Hub::start(checkpoint());
+    *hub.seen.commit.lock().unwrap() = "../../../../outside".into();
+    hub.fetch(&bench, &["--repo", "test/tiny"])
+        .fails(1, &["names model.safetensors.index.json in a way that no hub does"]);
+    assert!(files_below(&bench.path("")).iter().all(|path| !path.to_string_lossy().contains("outside")));
 }
 
 #[test]
