@@ -60,7 +60,7 @@ pub async fn gather(
 ) -> Result<Gathered> {
     let stores = &ingest.stores;
     let asking = Asking {
-        weighed: weigh(&ingest.engine, snapshot, question)?,
+        weighed: tokio::task::block_in_place(|| weigh(&ingest.engine, snapshot, question))?,
         words: question,
         expected: Expected::of(question),
     };

@@ -17,7 +17,7 @@ use scout::{Engine, Sampling};
 /// Tokens a free answer may have by default; a quote is as long as its unit.
 pub const MAX_OUTPUT_TOKENS: u64 = 64;
 /// Tokens of the drafts that quoting takes as evidence.
-const DRAFT_TOKENS: u64 = 24;
+const DRAFT_TOKENS: u64 = 16;
 
 /// Settings of one response, stored for replay.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]

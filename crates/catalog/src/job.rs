@@ -147,8 +147,8 @@ impl Catalog {
         self.job(owner, job).await
     }
 
-    /// Ends a job with its outcome; one that succeeded has done all of its last stage. A failed ingest keeps what it staged and can be resumed; to throw that away use
-    /// [`Catalog::discard`].
+    /// Ends a job with its outcome; one that succeeded has done all of its last stage. A failed ingest keeps what it
+    /// staged and can be resumed; to throw that away use [`Catalog::discard`].
     pub async fn finish_job(&self, job: &Id, state: JobState, error: Option<&Value>) -> Result<()> {
         let mut tx = self.write().await?;
         finish(&mut tx, job, state, error).await?;

@@ -47,12 +47,14 @@ pub enum Command {
     /// Ask a corpus a question
     Ask(Ask),
     /// List corpora
+    #[command(after_help = "Example:\n  ibid list")]
     List,
     /// Show a corpus, or one document of it
     Show(Show),
     /// Remove a corpus, or one document of it
     Remove(Remove),
     /// List jobs, newest first
+    #[command(after_help = "Example:\n  ibid jobs")]
     Jobs,
     /// Give a stored answer again and compare
     Replay(Replay),
@@ -96,7 +98,7 @@ pub struct Add {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// What scores best: quotes, or free text that quotes bear out
+    /// What scores best on the question set: quoting
     Auto,
     /// Only whole sentences, rows or lines of the documents
     Quote,
@@ -109,8 +111,11 @@ pub enum Mode {
     after_help = "Examples:\n  ibid ask reports \"What was revenue in 2023?\"\n  ibid ask reports --mode quote \"Who signed the lease?\"\n  ibid ask reports --document 10-K.pdf --json \"Who audits the company?\""
 )]
 pub struct Ask {
+    /// Corpus to ask
     pub corpus: String,
+    /// The question, in quotation marks
     pub question: String,
+    /// How the answer is made
     #[arg(long, value_enum, default_value_t = Mode::Auto)]
     pub mode: Mode,
     /// Ask only this document (id or path; may be repeated)
@@ -119,6 +124,7 @@ pub struct Ask {
     /// 0 always takes the likeliest token
     #[arg(long, default_value_t = 0.0)]
     pub temperature: f32,
+    /// Makes answers of a temperature above 0 repeatable
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Most tokens of a free answer
@@ -138,6 +144,7 @@ pub struct Replay {
     after_help = "Examples:\n  ibid eval sample tests/questions/questions.json --split tuning\n  ibid eval sample questions.json --mode quote --mode free\n\nA question file is a JSON array of {id, kind, split, question, accept: [..], gold: [{document, quote}]}."
 )]
 pub struct Eval {
+    /// Corpus to ask
     pub corpus: String,
     pub questions: PathBuf,
     /// Only the questions of this split
@@ -162,6 +169,7 @@ pub struct Eval {
     after_help = "Examples:\n  ibid show reports\n  ibid show reports 10-K.pdf\n  ibid show reports 10-K.pdf --text"
 )]
 pub struct Show {
+    /// Corpus to show
     pub corpus: String,
     /// Id or path
     pub document: Option<String>,
@@ -173,6 +181,7 @@ pub struct Show {
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[command(after_help = "Examples:\n  ibid remove reports\n  ibid remove reports 10-K.pdf")]
 pub struct Remove {
+    /// Corpus to remove, or to remove a document of
     pub corpus: String,
     /// Id or path
     pub document: Option<String>,
@@ -183,6 +192,7 @@ pub struct Remove {
     after_help = "Examples:\n  ibid export reports reports.ibid\n  ibid export reports /media/usb/reports.ibid --force"
 )]
 pub struct Export {
+    /// Corpus to export
     pub corpus: String,
     /// Archive to write
     pub file: PathBuf,
@@ -273,6 +283,7 @@ pub struct Logits {
 #[serde(rename_all = "snake_case")]
 pub enum Config {
     /// Print every setting and where it comes from
+    #[command(after_help = "Example:\n  ibid config show")]
     Show,
 }
 
@@ -332,12 +343,11 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_command_line_is_consistent_and_every_leaf_shows_examples_or_takes_no_arguments() {
+    fn the_command_line_is_consistent_and_every_leaf_shows_examples() {
         Cli::command().debug_assert();
         fn leaves(command: &clap::Command, found: &mut Vec<(String, bool)>) {
             if command.get_subcommands().next().is_none() {
-                let explained =
-                    command.get_after_help().is_some() || command.get_positionals().next().is_none();
+                let explained = command.get_after_help().is_some();
                 found.push((command.get_name().to_owned(), explained));
             }
             command.get_subcommands().for_each(|c| leaves(c, found));

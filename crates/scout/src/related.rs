@@ -6,6 +6,8 @@ use compute::{Ops, Rows};
 
 /// Cosine below which two words have nothing to do with each other in SmolLM2's embedding.
 const LEAST_COSINE: f32 = 0.4;
+/// Squared length of a centred row, in squared lengths of the mean, below which its direction is not known.
+const LEAST_SQUARE: f32 = 0.05;
 /// Rows of the embedding dequantised at a time.
 const CHUNK: usize = 2_048;
 
@@ -56,8 +58,13 @@ impl<O: Ops> Model<O> {
             let direction = directions.row(i + 1);
             let (own, shared) = (dot(direction, direction).sqrt(), dot(mean, direction));
             for (j, cosine) in cosines.row_mut(i).iter_mut().enumerate() {
-                let length = (squares[j] - 2.0 * products.row(0)[j] + of_mean).max(0.0).sqrt();
-                *cosine = (products.row(i + 1)[j] - shared) / (own * length).max(f32::MIN_POSITIVE);
+                let square = squares[j] - 2.0 * products.row(0)[j] + of_mean;
+                // Products are rounded to int8: of a token next to the mean, one never trained, little is left but noise.
+                let known = square > LEAST_SQUARE * of_mean && own > 0.0;
+                *cosine = match known {
+                    true => ((products.row(i + 1)[j] - shared) / (own * square.sqrt())).clamp(-1.0, 1.0),
+                    false => 0.0,
+                };
             }
         }
         cosines

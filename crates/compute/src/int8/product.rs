@@ -2,7 +2,8 @@
 //!
 //! Per output: `acc = fma(dot, d · sa, acc); acc = fma(m, sa · sum, acc)` for groups 0, 1, 2 …, where `dot` is the
 //! integer dot product of codes, `sa` the activation scale and `sum` the sum of activation codes; then the same for the
-//! second terms of the groups that have one. Nothing else touches the value, so it depends neither on the other tokens nor on tiles, threads or instruction set.
+//! second terms of the groups that have one. Nothing else touches the value, so it depends neither on the other
+//! tokens nor on tiles, threads or instruction set.
 //!
 //! A block is T tokens by R tiles of 16 rows (4 × 2 with AVX-512: 16 sums in f32 and 16 in i32). Per group and token a
 //! tile costs 8 dot products and 4 f32 operations, so at most 2/3 of the int8 peak is reachable; one thread reaches
