@@ -2,7 +2,7 @@
 //! divides becomes columns, what lies above and below it is ordered on its own, and so on inside each column.
 //! Narrow cells side by side are a table, which is read row by row, so they are no columns.
 
-use super::words::{Segment, around};
+use super::words::{Segment, around, parted, rejoined};
 
 /// Depth of columns inside columns; deeper nesting is read row by row.
 const MAX_DEPTH: u32 = 8;
@@ -10,6 +10,13 @@ const MAX_DEPTH: u32 = 8;
 const MIN_SIDE: usize = 4;
 /// White width of a gutter, in font sizes.
 const MIN_GUTTER: f32 = 0.9;
+/// White width of a gutter that only long, wide columns may have: LaTeX sets two columns ten points apart, and
+/// protruding hyphens take some of that.
+const MIN_NARROW_GUTTER: f32 = 0.5;
+/// Rows of such columns, and the median width of their segments in font sizes: a few lines of code share blanks by
+/// chance, the cells of a table are short.
+const MIN_NARROW_ROWS: usize = 10;
+const MIN_NARROW_LINE: f32 = 12.0;
 /// Median width of the segments of a column, in font sizes: prose is wide, table cells are not.
 const MIN_COLUMN: f32 = 9.0;
 /// As `MIN_COLUMN` where the lines of both sides do not stand on common baselines (an index, a word list).
@@ -38,8 +45,17 @@ struct Gutter {
 }
 
 fn cut(mut region: Vec<Segment>, depth: u32, out: &mut Vec<Region>) {
-    region.sort_by(|a, b| a.base.total_cmp(&b.base).then(a.frame[0].total_cmp(&b.frame[0])));
-    let gutter = if depth < MAX_DEPTH { best_gutter(&region) } else { None };
+    sort(&mut region);
+    let mut gutter = if depth < MAX_DEPTH { best_gutter(&region, divides) } else { None };
+    let narrow = gutter.is_none() && depth < MAX_DEPTH;
+    if narrow {
+        let mut fine = parted(&region);
+        sort(&mut fine);
+        gutter = best_gutter(&fine, divides_narrowly);
+        if gutter.is_some() {
+            region = fine;
+        }
+    }
     let Some(Gutter { x, start, end }) = gutter else {
         if !region.is_empty() {
             out.push(region);
@@ -50,15 +66,19 @@ fn cut(mut region: Vec<Segment>, depth: u32, out: &mut Vec<Region>) {
     let run = region.split_off(start);
     let (left, right) = run.into_iter().partition(|s| centre(s) < x);
     for piece in [region, left, right, below] {
-        cut(piece, depth + 1, out);
+        cut(if narrow { rejoined(piece) } else { piece }, depth + 1, out);
     }
+}
+
+fn sort(region: &mut [Segment]) {
+    region.sort_by(|a, b| a.base.total_cmp(&b.base).then(a.frame[0].total_cmp(&b.frame[0])));
 }
 
 fn centre(segment: &Segment) -> f32 {
     (segment.frame[0] + segment.frame[2]) / 2.0
 }
 
-fn best_gutter(region: &[Segment]) -> Option<Gutter> {
+fn best_gutter(region: &[Segment], divides: fn(&[Segment], f32) -> bool) -> Option<Gutter> {
     let mut best: Option<(usize, Gutter)> = None;
     for x in candidates(region) {
         let mut start = 0;
@@ -88,24 +108,34 @@ fn candidates(region: &[Segment]) -> Vec<f32> {
     starts
 }
 
-/// Whether `x` parts the run into two columns of prose.
-fn divides(run: &[Segment], x: f32) -> bool {
+/// The two sides of a run that a white strip around `x`, at least `gutter` font sizes wide, parts; and the font size.
+fn sides(run: &[Segment], x: f32, gutter: f32) -> Option<(Vec<&Segment>, Vec<&Segment>, f32)> {
     let (left, right): (Vec<&Segment>, Vec<&Segment>) = run.iter().partition(|s| centre(s) < x);
     if left.len() < MIN_SIDE || right.len() < MIN_SIDE {
-        return false;
+        return None;
     }
     let size = median(run.iter().map(|s| s.size));
     let left_end = left.iter().map(|s| s.frame[2]).fold(f32::NEG_INFINITY, f32::max);
     let right_start = right.iter().map(|s| s.frame[0]).fold(f32::INFINITY, f32::min);
-    if right_start - left_end < MIN_GUTTER * size {
-        return false;
-    }
     // Columns stand beside each other, not one below the other.
     let (l, r) = (extent(&left), extent(&right));
     let common = l.1.min(r.1) - l.0.max(r.0);
-    if common < 0.5 * (l.1 - l.0).min(r.1 - r.0) {
-        return false;
-    }
+    let beside = common >= 0.5 * (l.1 - l.0).min(r.1 - r.0);
+    (right_start - left_end >= gutter * size && beside).then_some((left, right, size))
+}
+
+/// Whether `x` parts the run into two long, wide columns, however narrow the gutter.
+fn divides_narrowly(run: &[Segment], x: f32) -> bool {
+    let Some((left, right, size)) = sides(run, x, MIN_NARROW_GUTTER) else { return false };
+    [left, right].iter().all(|side| {
+        rows(side).len() >= MIN_NARROW_ROWS
+            && median(side.iter().map(|s| s.width())) >= MIN_NARROW_LINE * size
+    })
+}
+
+/// Whether `x` parts the run into two columns of prose.
+fn divides(run: &[Segment], x: f32) -> bool {
+    let Some((left, right, size)) = sides(run, x, MIN_GUTTER) else { return false };
     let (left_rows, right_rows) = (rows(&left), rows(&right));
     let n_rows = left_rows.len().min(right_rows.len());
     let stands = |base: f32, rows: &[(f32, f32)]| rows.iter().any(|r| (r.0 - base).abs() < 0.1 * size);

@@ -55,6 +55,31 @@ fn two_columns_are_read_one_after_the_other() {
 }
 
 #[test]
+fn columns_less_than_a_font_size_apart_are_read_one_after_the_other() {
+    // Lines of 164 points in a size of 10: the white strip between the columns is 8 points wide.
+    let mut content = String::new();
+    for row in 10..24 {
+        content += &line(72, 820 - 12 * row, &format!("left {row} aaaa bbbb cccc dddd eeee ffff"));
+        content += &line(244, 820 - 12 * row, &format!("right {row} aaaa bbbb cccc dddd eeee ffff"));
+    }
+    let out = read(&document(&[&content], "", ""));
+    let at = |word: &str| out.text.find(word).unwrap();
+    assert!(at("left 23") < at("right 10") && at("right 10") < at("right 23"), "{}", out.text);
+}
+
+#[test]
+fn short_cells_less_than_a_font_size_apart_stay_in_their_rows() {
+    let mut content = String::new();
+    for row in 10..24 {
+        content += &line(72, 820 - 12 * row, &format!("item{row}"));
+        content += &line(110, 820 - 12 * row, &format!("{row}00"));
+    }
+    let out = read(&document(&[&content], "", ""));
+    let at = |word: &str| out.text.find(word).unwrap();
+    assert!(at("item10") < at("1000") && at("1000") < at("item11"), "{}", out.text);
+}
+
+#[test]
 fn a_table_is_read_row_by_row() {
     let mut content = String::new();
     for row in 0..8 {

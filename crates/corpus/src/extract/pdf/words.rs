@@ -5,7 +5,9 @@ use super::glyph::{Area, Glyph};
 
 /// A gap wider than this ends a word.
 const WORD_GAP: f32 = 0.12;
-/// A gap wider than this ends a segment: a column border or a table cell may lie there.
+/// A gap wider than this may be a narrow gutter, which is hardly wider than a stretched space.
+const NARROW_GAP: f32 = 0.55;
+/// A gap wider than this ends a segment: a table cell may end there.
 const SEGMENT_GAP: f32 = 1.0;
 /// Baselines closer than this are one row.
 const SAME_BASE: f32 = 0.12;
@@ -47,7 +49,17 @@ pub fn segments(glyphs: Vec<Glyph>) -> Vec<Segment> {
     for row in rows(glyphs) {
         split_words(row, &mut words);
     }
-    join_words(words)
+    join_words(words, SEGMENT_GAP)
+}
+
+/// The same words, parted at every gap that may be a narrow gutter.
+pub fn parted(region: &[Segment]) -> Vec<Segment> {
+    join_words(region.iter().flat_map(|segment| segment.words.clone()).collect(), NARROW_GAP)
+}
+
+/// The same words, joined over the gaps that turned out to be no gutter.
+pub fn rejoined(region: Vec<Segment>) -> Vec<Segment> {
+    join_words(region.into_iter().flat_map(|segment| segment.words).collect(), SEGMENT_GAP)
 }
 
 /// Rows of equal baseline, each sorted left to right.
@@ -108,7 +120,7 @@ fn split_words(row: Vec<Glyph>, words: &mut Vec<Word>) {
 
 /// Words → segments. A word joins the segment whose right end it continues, if at least half of the lower of the
 /// two lies on the same height: superscripts and changed fonts stay on their line.
-fn join_words(mut words: Vec<Word>) -> Vec<Segment> {
+fn join_words(mut words: Vec<Word>, widest: f32) -> Vec<Segment> {
     words.sort_by(|a, b| a.frame[0].total_cmp(&b.frame[0]));
     let mut done: Vec<Segment> = Vec::new();
     let mut open: Vec<Segment> = Vec::new();
@@ -117,7 +129,7 @@ fn join_words(mut words: Vec<Word>) -> Vec<Segment> {
         // Segments that ended far to the left can take no further word.
         let mut still_open = Vec::with_capacity(open.len());
         for segment in open.drain(..) {
-            let reach = segment.frame[2] + SEGMENT_GAP * segment.size.max(word.size);
+            let reach = segment.frame[2] + widest * segment.size.max(word.size);
             if reach < word.frame[0] { done.push(segment) } else { still_open.push(segment) }
         }
         open = still_open;
