@@ -140,6 +140,12 @@ pub async fn evaluate(
         reuse: None,
         results: Vec::new(),
     };
+    // A file that does not fit the corpus is found out before anything is asked.
+    for question in questions {
+        for gold in &question.gold {
+            golds.find(ingest, corpus, gold).await?;
+        }
+    }
     for (i, question) in questions.iter().enumerate() {
         let request = AskRequest { question: question.question.clone(), ..request.clone() };
         let given = give(ingest, corpus, &request, &mut |_| {}).await?;
