@@ -161,12 +161,12 @@ async fn while_the_sweep_cleans_up_behind_a_removal() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_an_archive_is_imported() {
     let mut house = House::new();
-    let image = corpus_of(&mut house, SHARED).await;
+    let image = corpus_of(&mut house, FIRST).await;
     let powered = house.open(&image, Unsynced::Survives).await;
     powered.export(&house.archive()).await;
     powered.close().await;
     let image = house.empty();
-    cut_everywhere(&mut house, &image, Act::Import, None, expected(1, SHARED)).await;
+    cut_everywhere(&mut house, &image, Act::Import, None, expected(1, FIRST)).await;
 }
 
 /// One operation fails, as on a full disk, and the process goes on: it says so or has done all, and repeating helps.
