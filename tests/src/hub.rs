@@ -29,6 +29,8 @@ struct Seen {
     /// Weights that are sent are not those that were promised.
     lies: AtomicBool,
     commit: Mutex<String>,
+    /// From the second request for a file on, its content is named by a path and its size is another.
+    two_faced: AtomicBool,
 }
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -43,6 +45,7 @@ impl Hub {
             break_after: AtomicU64::new(u64::MAX),
             lies: AtomicBool::new(false),
             commit: Mutex::new(COMMIT.into()),
+            two_faced: AtomicBool::new(false),
         });
         let served = seen.clone();
         std::thread::spawn(move || {
@@ -109,13 +112,19 @@ impl Seen {
         let (first, last) = range.and_then(|range| range.split_once('-')).unwrap_or(("0", ""));
         let first: usize = first.parse().unwrap();
         let last = last.parse().unwrap_or(usize::MAX).min(bytes.len().saturating_sub(1));
-        self.requests.lock().unwrap().push(format!("{name} {first}-{last}"));
+        let asked_before = {
+            let mut requests = self.requests.lock().unwrap();
+            let asked = requests.iter().any(|request| request.split(' ').next() == Some(name));
+            requests.push(format!("{name} {first}-{last}"));
+            asked
+        };
         let part = bytes.get(first..=last).unwrap_or_default();
-        let commit = self.commit.lock().unwrap().clone();
+        let (etag, commit, size) = match asked_before && self.two_faced.load(SeqCst) {
+            true => ("../../../../outside".to_owned(), "../../../../outside".to_owned(), u64::MAX >> 1),
+            false => (etag(name, bytes), self.commit.lock().unwrap().clone(), bytes.len() as u64),
+        };
         let head = format!(
-            "etag: \"{}\"\r\nx-repo-commit: {commit}\r\naccept-ranges: bytes\r\ncontent-range: bytes {first}-{last}/{}\r\n",
-            etag(name, bytes),
-            bytes.len()
+            "etag: \"{etag}\"\r\nx-repo-commit: {commit}\r\naccept-ranges: bytes\r\ncontent-range: bytes {first}-{last}/{size}\r\n"
         );
         let allowed = self.break_after.load(SeqCst) as usize;
         if part.len() > allowed {
@@ -310,6 +319,21 @@ fn a_server_that_names_content_by_a_path_gets_nothing_written() {
     *hub.seen.commit.lock().unwrap() = "../../../../outside".into();
     hub.fetch(&bench, &["--repo", "test/tiny"])
         .fails(1, &["names model.safetensors.index.json in a way that no hub does"]);
+    assert!(files_below(&bench.path("")).iter().all(|path| !path.to_string_lossy().contains("outside")));
+}
+
+#[test]
+fn what_a_server_says_in_its_second_answer_decides_nothing() {
+    let bench = Bench::without_model();
+    let mut files = checkpoint();
+    files.insert("tiny.gguf".into(), fixture("gguf/quantised.gguf"));
+    let hub = Hub::start(files);
+    hub.seen.two_faced.store(true, SeqCst);
+    let run = hub.fetch(&bench, &["--repo", "test/tiny", "--file", "tiny.gguf"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(fs::read(bench.data().join("models/tiny.gguf")).unwrap() == hub.seen.files["tiny.gguf"]);
+    // The index is described twice: the second time by a path.
+    hub.fetch(&bench, &["--repo", "test/tiny"]).fails(1, &["in a way that no hub does"]);
     assert!(files_below(&bench.path("")).iter().all(|path| !path.to_string_lossy().contains("outside")));
 }
 

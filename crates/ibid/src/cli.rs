@@ -203,7 +203,7 @@ pub struct Export {
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[command(
-    after_help = "Examples:\n  ibid import reports.ibid\n  ibid import reports.ibid --as reports-2023\n\nWith the model of the archive, questions can be asked at once; with another one the texts are read again. Checksums\nshow that the archive's KV is whole, not that the model computed it: take --no-kv for a file you do not trust."
+    after_help = "Examples:\n  ibid import reports.ibid\n  ibid import reports.ibid --as reports-2023\n\nWith the model of the archive, questions can be asked at once; with another one the texts are read again. Checksums\nshow that the archive's texts and KV are whole, not that they were made from its originals: you believe whoever\nexported it. With --no-kv only originals, paths and the name are taken: use it for a file you do not trust."
 )]
 pub struct Import {
     /// Archive that ibid export wrote
@@ -211,7 +211,7 @@ pub struct Import {
     /// Name of the new corpus; default: its name when it was exported
     #[arg(long = "as", value_name = "NAME")]
     pub name: Option<String>,
-    /// Compute the KV here instead of taking it from the archive
+    /// Take only the originals from the archive: parse them and compute the KV here
     #[arg(long)]
     pub no_kv: bool,
 }

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! What can be derived is not carried: tokens, passages and the passage index are made from the text on arrival, by
-//! the same code as in `add`, so that an archive holds nothing whose consistency would have to be believed.
+//! the same code as in `add`. Texts and KV are believed, unless the user wants the originals alone: nothing shows that
+//! they were made from those.
 
 pub(crate) mod pack;
 pub(crate) mod unpack;
@@ -33,6 +34,9 @@ pub(crate) const MANIFEST: &str = "manifest.json";
 pub(crate) const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 const MAX_DOCUMENTS: u64 = 100_000;
 const MAX_SEGMENTS: u64 = 1_000_000;
+/// Most bytes of all documents' texts, with pages and boxes. Documents may share a text and each is cut into passages
+/// again, so that the size of the archive bounds nothing.
+const MAX_TEXTS_BYTES: u64 = 16 << 30;
 /// Most bytes of one KV segment.
 const MAX_SEGMENT_BYTES: u64 = 1 << 30;
 /// Most bytes of a document path, and of a corpus name.
@@ -49,6 +53,13 @@ pub(crate) struct Manifest {
     pub model: Option<ArchivedModel>,
     pub documents: Vec<ArchivedDocument>,
     pub segments: Vec<Member>,
+}
+
+/// What the manifest of any version says of itself.
+#[derive(Deserialize)]
+pub(crate) struct Opening {
+    format: String,
+    version: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +92,21 @@ pub(crate) struct ArchivedText {
 pub(crate) struct Member {
     pub digest: Digest,
     pub bytes: u64,
+}
+
+impl Opening {
+    /// Errors: [`Error::Archive`] for another format, [`Error::ArchiveVersion`].
+    pub fn check(&self, archive: &Path) -> Result<()> {
+        let path = archive.to_owned();
+        if self.format != FORMAT {
+            let detail = format!("its manifest says {:?}, not {FORMAT:?}", self.format);
+            return Err(Error::Archive { path, detail });
+        }
+        match self.version {
+            VERSION => Ok(()),
+            found => Err(Error::ArchiveVersion { path, found, known: VERSION }),
+        }
+    }
 }
 
 impl From<ModelIdentity> for ArchivedModel {
@@ -125,19 +151,9 @@ impl Manifest {
 
     /// Holds the manifest against the limits and its own promises, before anything else is read.
     ///
-    /// Errors: [`Error::ArchiveVersion`], [`Error::ArchiveLimit`], [`Error::Archive`].
+    /// Errors: [`Error::ArchiveLimit`], [`Error::Archive`].
     pub fn check(&self, archive: &Path, limits: &Limits) -> Result<()> {
         let bad = |detail: String| Error::Archive { path: archive.to_owned(), detail };
-        if self.format != FORMAT {
-            return Err(bad(format!("its manifest says {:?}, not {FORMAT:?}", self.format)));
-        }
-        if self.version != VERSION {
-            return Err(Error::ArchiveVersion {
-                path: archive.to_owned(),
-                found: self.version,
-                known: VERSION,
-            });
-        }
         let within = |what, got, limit| match got <= limit {
             true => Ok(()),
             false => Err(Error::ArchiveLimit { path: archive.to_owned(), what, got, limit }),
@@ -149,6 +165,7 @@ impl Manifest {
             within("segment_bytes", segment.bytes, MAX_SEGMENT_BYTES)?;
         }
         let mut paths = std::collections::BTreeSet::new();
+        let mut texts_bytes = 0_u64;
         for document in &self.documents {
             within("path_bytes", document.path.len() as u64, MAX_PATH_BYTES)?;
             within("input_bytes", document.original.bytes, limits.input_bytes)?;
@@ -157,7 +174,9 @@ impl Manifest {
                     BlobKind::Text => within("text_bytes", member.bytes, limits.text_bytes)?,
                     _ => within("reply_bytes", member.bytes, limits.reply_bytes)?,
                 }
+                texts_bytes = texts_bytes.saturating_add(member.bytes);
             }
+            within("texts_bytes", texts_bytes, MAX_TEXTS_BYTES)?;
             if !is_document_path(&document.path) {
                 return Err(bad(format!("{:?} is no document path", document.path)));
             }
@@ -257,13 +276,19 @@ mod tests {
 
     #[test]
     fn every_limit_is_named() {
-        let cases: [(&str, fn(&mut Manifest)); 6] = [
+        let cases: [(&str, fn(&mut Manifest)); 7] = [
             ("documents", |m| m.documents = vec![m.documents[0].clone(); 100_001]),
             ("name_bytes", |m| m.corpus = "x".repeat(201)),
             ("segment_bytes", |m| m.segments[0].bytes = (1 << 30) + 1),
             ("path_bytes", |m| m.documents[0].path = "x".repeat(4097)),
             ("input_bytes", |m| m.documents[0].original.bytes = u64::MAX),
             ("text_bytes", |m| m.documents[0].text.as_mut().unwrap().text.bytes = u64::MAX),
+            ("texts_bytes", |m| {
+                m.documents[0].text.as_mut().unwrap().text.bytes = 50 << 20;
+                m.documents = (0..400)
+                    .map(|n| ArchivedDocument { path: format!("{n}.txt"), ..m.documents[0].clone() })
+                    .collect();
+            }),
         ];
         for (expected, change) in cases {
             let error = refusal(change);
@@ -274,8 +299,11 @@ mod tests {
 
     #[test]
     fn other_formats_versions_and_paths_are_refused() {
-        assert!(matches!(refusal(|m| m.version = 2), Error::ArchiveVersion { found: 2, .. }));
-        assert!(matches!(refusal(|m| m.format = "zip".into()), Error::Archive { .. }));
+        let opening =
+            |format: &str, version| Opening { format: format.into(), version }.check(Path::new("a.tar"));
+        opening(FORMAT, VERSION).unwrap();
+        assert!(matches!(opening(FORMAT, 2), Err(Error::ArchiveVersion { found: 2, .. })));
+        assert!(matches!(opening("zip", VERSION), Err(Error::Archive { .. })));
         for path in ["", "/etc/passwd", "a/../../b", "..", ".", "a//b", "a/", "a\0b"] {
             let error = refusal(|m| m.documents[0].path = path.into());
             assert!(matches!(error, Error::Archive { .. }), "{path:?}: {error}");

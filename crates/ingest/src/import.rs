@@ -4,14 +4,14 @@
 use std::path::{Path, PathBuf};
 
 use base::Id;
-use catalog::{Corpus, Digest, FoundFile, JobKind, JobState, LOCAL_OWNER, NewFile, Plan, Start};
+use catalog::{Corpus, Digest, FoundFile, JobKind, LOCAL_OWNER, NewFile, Plan, Start};
 use serde_json::json;
 
 use crate::{
     AddReport, Error, Ingest, Result, Stage,
     archive::{
         Manifest,
-        unpack::{UnpackedSegments, read_manifest, unpack},
+        unpack::{UnpackedSegments, Wanted, read_manifest, unpack},
     },
     progress::Meter,
     stores::blocking,
@@ -23,7 +23,8 @@ use crate::{
 pub struct ImportOptions {
     /// Name of the new corpus; the archive's own where there is none.
     pub name: Option<String>,
-    /// Leave the archive's KV alone and compute it here: checksums show that KV is whole, not who computed it.
+    /// Take the originals alone, parse them and compute KV here. Checksums show that texts and KV are whole, not that
+    /// they were made from the originals.
     pub without_kv: bool,
 }
 
@@ -43,6 +44,17 @@ struct Read {
     path: PathBuf,
     manifest: Manifest,
     digest: Digest,
+}
+
+/// Where an archive goes.
+enum Place {
+    /// The name is free.
+    New,
+    /// A corpus without a version or a job: what is left when the process ends before the first staging, or when a
+    /// job is cancelled. Nobody's work is in it.
+    Empty(Corpus),
+    /// What an interrupted import of the same archive left, with its job.
+    Interrupted(Corpus, Id),
 }
 
 impl Ingest {
@@ -79,20 +91,21 @@ impl Ingest {
         })
         .await??;
         let name = options.name.as_ref().unwrap_or(&read.manifest.corpus);
-        let resumed = self.free_or_interrupted(name, read.digest).await?;
+        // How an interrupted import took its texts and KV is part of what it is: only the same goes on with them.
+        let params = json!({"archive": read.digest.to_string(), "without_kv": options.without_kv});
+        let place = self.place(name, &params).await?;
         let model = self.model();
         let other = read.manifest.model.as_ref().filter(|archived| !archived.is(&model));
-        let with_kv = !options.without_kv && other.is_none();
+        let texts = if options.without_kv { Texts::default() } else { texts(&read.manifest) };
+        let wanted = Wanted { texts: !options.without_kv, kv: !options.without_kv && other.is_none() };
 
         let changing = self.stores.library.changing.lock().await;
-        let segments = self.unpack(&read, with_kv, &mut watch).await?;
-        let (corpus, start) = match resumed {
-            Some((corpus, job)) => (corpus, Start::Resume(job)),
-            None => {
-                let params = json!({"archive": read.digest.to_string()});
-                let corpus = self.stores.catalog.create_corpus(LOCAL_OWNER, name).await?;
-                (corpus, Start::New { kind: JobKind::Import, params })
-            }
+        let segments = self.unpack(&read, wanted, &mut watch).await?;
+        let begin = Start::New { kind: JobKind::Import, params };
+        let (corpus, start) = match place {
+            Place::New => (self.stores.catalog.create_corpus(LOCAL_OWNER, name).await?, begin),
+            Place::Empty(corpus) => (corpus, begin),
+            Place::Interrupted(corpus, job) => (corpus, Start::Resume(job)),
         };
         self.stores.catalog.bind_model(&corpus.id, &model).await?;
         let plan = plan(&read.manifest);
@@ -100,7 +113,7 @@ impl Ingest {
         drop(changing);
 
         let mut added = AddReport::default();
-        self.run(&corpus, job, &texts(&read.manifest), &mut added, &mut watch).await?;
+        self.run(&corpus, job, &texts, &mut added, &mut watch).await?;
         let corpus = self.stores.catalog.corpus(LOCAL_OWNER, corpus.id.as_str()).await?;
         let used = self.segments_in_use(&read.manifest).await?;
         Ok(ImportReport {
@@ -112,32 +125,30 @@ impl Ingest {
         })
     }
 
-    /// The corpus that an interrupted import of the same archive left, with its job; `None` when the name is free.
-    async fn free_or_interrupted(&self, name: &str, archive: Digest) -> Result<Option<(Corpus, Id)>> {
+    /// Errors: [`Error::CorpusName`]; [`Error::CorpusExists`] for a corpus that anything else was done with.
+    async fn place(&self, name: &str, params: &serde_json::Value) -> Result<Place> {
         if name.trim().is_empty() || name.contains(char::is_control) {
             return Err(Error::CorpusName { name: name.to_owned() });
         }
         let corpus = match self.stores.catalog.corpus(LOCAL_OWNER, name).await {
             Ok(corpus) => corpus,
-            Err(catalog::Error::NotFound { .. }) => return Ok(None),
+            Err(catalog::Error::NotFound { .. }) => return Ok(Place::New),
             Err(error) => return Err(error.into()),
         };
-        let same = |job: &catalog::Job| {
-            job.kind == JobKind::Import && job.params["archive"].as_str() == Some(&archive.to_string())
-        };
-        match self.unfinished_job(&corpus).await?.filter(same) {
-            Some(job) if corpus.version == 0 && job.state != JobState::Cancelled => {
-                Ok(Some((corpus, job.id)))
+        match self.unfinished_job(&corpus).await? {
+            None if corpus.version == 0 => Ok(Place::Empty(corpus)),
+            Some(job) if corpus.version == 0 && job.kind == JobKind::Import && job.params == *params => {
+                Ok(Place::Interrupted(corpus, job.id))
             }
             _ => Err(Error::CorpusExists { name: name.to_owned() }),
         }
     }
 
-    async fn unpack(&self, read: &Read, with_kv: bool, watch: &mut Watch<'_>) -> Result<UnpackedSegments> {
+    async fn unpack(&self, read: &Read, wanted: Wanted, watch: &mut Watch<'_>) -> Result<UnpackedSegments> {
         let total = read.manifest.members().values().map(|(_, bytes)| bytes).sum();
         let (stores, path, digest) = (self.stores.clone(), read.path.clone(), read.digest);
         let meter = Meter::new(Stage::Unpack, 0, total);
-        watch.follow(&meter, move |steps| unpack(&stores, &path, digest, with_kv, &steps)).await
+        watch.follow(&meter, move |steps| unpack(&stores, &path, digest, wanted, &steps)).await
     }
 
     /// How many of the archive's segments the corpora here need and have.

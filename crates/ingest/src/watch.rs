@@ -86,6 +86,7 @@ impl Drop for Stop {
 
 impl Watch<'_> {
     /// Runs blocking work on a thread of its own and reports its steps, on top of what the meter counted, meanwhile.
+    /// Nothing of the work goes on once this has returned.
     pub async fn follow<T: Send + 'static>(
         &mut self,
         meter: &Meter,
@@ -101,8 +102,37 @@ impl Watch<'_> {
             tokio::select! {
                 done = &mut work => return done.map_err(|e| Error::Task { detail: e.to_string() })?,
                 Some(done) = reports.recv() => ahead = done,
-                _ = tick.tick() => self.tell(meter.progress(ahead)).await?,
+                _ = tick.tick() => if let Err(error) = self.tell(meter.progress(ahead)).await {
+                    drop(stop);
+                    // The caller gives its locks back: until the thread has met a step, it still writes under them.
+                    let _ = work.await;
+                    return Err(error);
+                },
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stopped_work_has_ended_when_its_caller_goes_on() {
+        let ended = Arc::new(AtomicBool::new(false));
+        let ends = ended.clone();
+        let work = move |steps: Steps| {
+            while steps.reached(1).is_continue() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            // What a step may still have to write.
+            std::thread::sleep(Duration::from_millis(50));
+            ends.store(true, Relaxed);
+            Ok(())
+        };
+        let mut watch = Watch::new(&|_| ControlFlow::Break(()));
+        let outcome = watch.follow(&Meter::new(Stage::Unpack, 0, 1), work).await;
+        assert!(matches!(outcome, Err(Error::Interrupted)), "{outcome:?}");
+        assert!(ended.load(Relaxed));
     }
 }

@@ -1,5 +1,6 @@
 //! Whole segment files on their way between stores. What arrives is a stranger's: it takes its place among the
-//! segments only after all of it was checked against the identity it should have.
+//! segments only after all of it was checked against the identity it should have. An identity names what the rows were
+//! computed from, not their values: a forger's rows pass every check. So a sound segment that is here already is kept.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -33,12 +34,20 @@ impl Segment {
 }
 
 impl Store {
-    /// Takes a segment file of `bytes` bytes that came from another store. Once this returns `Ok`, it is durable and
-    /// served like one computed here; otherwise nothing of it stays.
+    /// Takes a segment file of `bytes` bytes that came from another store. Once this returns `Ok`, a segment of that
+    /// identity is durable and served like one computed here: the one that was here when it is sound, and then what
+    /// comes is read and thrown away unchecked. Otherwise nothing of it stays.
     ///
     /// Errors: [`crate::KvError::is_damage`] when it is not a sound segment of that identity.
     pub fn copy_in(&self, id: &SegmentId, bytes: u64, from: &mut dyn Read) -> Result<()> {
         let shared = &self.shared;
+        if self.is_sound(id)? {
+            let passed_over = io::copy(&mut from.take(bytes), &mut io::sink());
+            passed_over
+                .map_err(|source| io_error("pass over a copy of", &shared.segment_path(id), source))?;
+            // It may have been renamed into place by a process that died before it could sync.
+            return shared.sync_dir(&shared.ensure_fan_out(id)?);
+        }
         let path = shared.temporary_path(id);
         let copied = (|| {
             let file = shared.storage.create(&path).map_err(|source| io_error("create", &path, source))?;
@@ -65,5 +74,13 @@ impl Store {
             let _ = shared.storage.remove(&path);
         }
         copied
+    }
+
+    /// Whether a segment is here and passes all checks; a damaged one is as good as none.
+    fn is_sound(&self, id: &SegmentId) -> Result<bool> {
+        match self.verify(id) {
+            Err(error) if error.is_damage() => Ok(false),
+            found => found,
+        }
     }
 }

@@ -306,8 +306,10 @@ fn many_streams_together_meet_the_limit_of_the_document() {
 fn a_bomb_that_hides_from_the_count_meets_the_bound_of_the_backend() {
     let data = deflated(&vec![b' '; 64 << 20]);
     let limits = Limits { unpacked_bytes: 32 << 20, ..Limits::default() };
-    let bytes = with_content("/Comment(/Image)/Filter/FlateDecode", &data);
-    assert_eq!(failure(&bytes, &limits), limit("unpacked_bytes", 32 << 20));
+    let hidden = with_content("/Note<</Subtype/Image>>/Filter/FlateDecode", &data);
+    assert_eq!(failure(&hidden, &limits), limit("unpacked_bytes", 32 << 20));
+    let seen = with_content("/Comment(/Image)/ProcSet[/PDF/ImageC]/Filter/FlateDecode", &data);
+    assert_eq!(failure(&seen, &limits), limit("unpack_ratio", 100));
 }
 
 #[test]

@@ -10,10 +10,10 @@ use std::{
     path::Path,
 };
 
-use catalog::{Blob, Digest, Object};
+use catalog::{Blob, BlobKind, Digest, Object};
 use kv::SegmentId;
 
-use super::{MANIFEST, MAX_MANIFEST_BYTES, Manifest};
+use super::{MANIFEST, MAX_MANIFEST_BYTES, Manifest, Opening};
 use crate::{Error, Result, Stores, watch::Steps};
 
 const BUFFER: usize = 1 << 20;
@@ -37,12 +37,19 @@ pub(crate) fn read_manifest(archive: &Path, limits: &corpus::Limits) -> Result<(
     Ok((manifest, digest))
 }
 
-/// Puts every member in its place; KV only with `with_kv`. `expected`: the manifest's digest as it was read before.
+/// What is taken beside the originals; the rest is passed over unread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub texts: bool,
+    pub kv: bool,
+}
+
+/// Puts every member that is wanted in its place. `expected`: the manifest's digest as it was read before.
 pub(crate) fn unpack(
     stores: &Stores,
     archive: &Path,
     expected: Digest,
-    with_kv: bool,
+    wanted: Wanted,
     steps: &Steps,
 ) -> Result<UnpackedSegments> {
     let bad = |detail: String| Error::Archive { path: archive.to_owned(), detail };
@@ -58,7 +65,7 @@ pub(crate) fn unpack(
         let mut entry = entry.map_err(|e| unreadable(archive, e))?;
         let (object, bytes) = take_expected(archive, &entry, &mut missing)?;
         match object {
-            Object::Blob(kind, digest) => {
+            Object::Blob(kind, digest) if wanted.texts || kind == BlobKind::Original => {
                 stores.library.put_expected(kind, Blob { digest, bytes }, &mut entry).map_err(
                     |e| match e {
                         Error::Input { source, .. } => unreadable(archive, source),
@@ -69,11 +76,11 @@ pub(crate) fn unpack(
                     },
                 )?;
             }
-            Object::Segment(digest) if with_kv => match take_segment(stores, digest, bytes, &mut entry)? {
+            Object::Segment(digest) if wanted.kv => match take_segment(stores, digest, bytes, &mut entry)? {
                 true => segments.taken += 1,
                 false => segments.damaged += 1,
             },
-            Object::Segment(_) => {}
+            Object::Blob(..) | Object::Segment(_) => {}
         }
         done += bytes;
         if steps.reached(done).is_break() {
@@ -86,8 +93,10 @@ pub(crate) fn unpack(
             missing.len()
         )));
     }
-    for text in manifest.documents.iter().filter_map(|document| document.text.as_ref()) {
-        stores.library.archived_text(text)?;
+    if wanted.texts {
+        for text in manifest.documents.iter().filter_map(|document| document.text.as_ref()) {
+            stores.library.archived_text(text)?;
+        }
     }
     Ok(segments)
 }
@@ -134,7 +143,10 @@ fn manifest_of(
     }
     let mut json = Vec::new();
     entry.take(MAX_MANIFEST_BYTES).read_to_end(&mut json).map_err(|e| unreadable(archive, e))?;
-    let manifest = serde_json::from_slice(&json).map_err(|e| bad(format!("{MANIFEST}: {e}")))?;
+    let no_manifest = |e: serde_json::Error| bad(format!("{MANIFEST}: {e}"));
+    // First: another version may say the rest in another way.
+    serde_json::from_slice::<Opening>(&json).map_err(no_manifest)?.check(archive)?;
+    let manifest = serde_json::from_slice(&json).map_err(no_manifest)?;
     Ok((manifest, Digest(*blake3::hash(&json).as_bytes())))
 }
 

@@ -110,6 +110,32 @@ async fn a_name_that_is_taken_and_a_file_that_is_there_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_corpus_that_an_import_only_named_is_taken_and_one_in_use_is_not() {
+    let original = filled().await;
+    let (archive, _) = export(&original).await;
+    let copy = Workplace::new().await;
+    copy.ingest.stores.catalog.create_corpus(LOCAL_OWNER, "copy").await.unwrap();
+    import(&copy, &archive).await.unwrap();
+    check_copy(&copy, &original).await;
+    let taken = import(&copy, &archive).await.unwrap_err();
+    assert!(matches!(taken, Error::CorpusExists { .. }), "{taken}");
+
+    // Interrupted with the archive's texts: what was taken of them is not believed later on.
+    let copy = Workplace::new().await;
+    let stop = |p: Progress| match p.stage == Stage::Prefill {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
+    let interrupted = copy.ingest.import(&archive, &named("copy"), &stop).await.unwrap_err();
+    assert!(matches!(interrupted, Error::Interrupted), "{interrupted}");
+    let options = ImportOptions { without_kv: true, ..named("copy") };
+    let other = copy.ingest.import(&archive, &options, &go_on).await.unwrap_err();
+    assert!(matches!(other, Error::CorpusExists { .. }), "{other}");
+    import(&copy, &archive).await.unwrap();
+    check_copy(&copy, &original).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_model_or_no_trust_in_the_kv_reads_the_texts_again() {
     let original = filled().await;
     let (archive, _) = export(&original).await;

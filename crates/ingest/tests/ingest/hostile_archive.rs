@@ -3,12 +3,12 @@
 use std::{fs, io::Read as _, path::PathBuf};
 
 use catalog::LOCAL_OWNER;
-use ingest::Error;
+use ingest::{Error, ImportOptions};
 use serde_json::{Value, json};
 use tar::{EntryType, Header};
 
 use crate::{
-    archive::{export, filled, import},
+    archive::{export, filled, go_on, import, named},
     workplace::Workplace,
 };
 
@@ -137,7 +137,7 @@ async fn manifests_that_promise_too_much_are_refused() {
     let place = Workplace::new().await;
     type Change = fn(&mut Value);
     let cases: [(&str, Change, &[&str]); 6] = [
-        ("a newer version", |m| m["version"] = json!(99), &["version 99"]),
+        ("a newer version", |m| *m = json!({"format": m["format"], "version": 99}), &["version 99"]),
         ("a path out of the corpus", |m| m["documents"][0]["path"] = json!("../../x"), &["../../x"]),
         ("a huge original", |m| m["documents"][0]["original"]["bytes"] = json!(u64::MAX), &["input_bytes"]),
         ("a digest that is a path", |m| m["documents"][0]["original"]["digest"] = json!("../x"), &["64"]),
@@ -164,6 +164,41 @@ async fn manifests_that_promise_too_much_are_refused() {
         });
         refused(&place, what, &write(&place, &entries), words).await;
     }
+}
+
+/// Texts of the corpus `copy`, in order of path.
+async fn texts(place: &Workplace) -> Vec<String> {
+    let stores = &place.ingest.stores;
+    let corpus = stores.catalog.corpus(LOCAL_OWNER, "copy").await.unwrap();
+    let documents = stores.catalog.documents(&corpus.id, u64::MAX).await.unwrap();
+    let stored = documents.iter().filter_map(|document| document.version.stored);
+    stored.map(|stored| stores.library.document_text(&stored).unwrap().text).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_kv_a_text_that_is_not_the_originals_is_not_taken() {
+    let original = filled().await;
+    let mut entries = read(&export(&original).await.0);
+    // All digests agree; only the original knows of no MILL.
+    let text = at(&entries, "text/");
+    let forged = String::from_utf8(entries[text].content.clone()).unwrap().replace("mill", "MILL");
+    let (old, new) =
+        (entries[text].name["text/".len()..].to_owned(), blake3::hash(forged.as_bytes()).to_string());
+    entries[text] = Entry::file(&format!("text/{new}"), forged.as_bytes());
+    let manifest = String::from_utf8(entries[0].content.clone()).unwrap();
+    entries[0].content = manifest.replace(&old, &new).into_bytes();
+
+    let place = Workplace::new().await;
+    let archive = write(&place, &entries);
+    import(&place, &archive).await.unwrap();
+    assert!(texts(&place).await.iter().any(|text| text.contains("MILL")), "it is believed otherwise");
+
+    let place = Workplace::new().await;
+    let archive = write(&place, &entries);
+    let options = ImportOptions { without_kv: true, ..named("copy") };
+    place.ingest.import(&archive, &options, &go_on).await.unwrap();
+    let texts = texts(&place).await;
+    assert!(texts.len() == 2 && texts.iter().all(|text| text.contains("mill") && !text.contains("MILL")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use std::{
 
 use base::Id;
 use catalog::{Catalog, CommitSeam, Corpus, LOCAL_OWNER, Object, State};
-use ingest::{AddOptions, Ingest, Library, Result, Stores};
+use ingest::{AddOptions, ImportOptions, Ingest, Library, Result, Stores};
 use kv::{
     SegmentId, Storage,
     testing::{SimDisk, Unsynced},
@@ -80,6 +80,11 @@ impl House {
         [self.temp.path().join("reports")]
     }
 
+    /// Where a corpus leaves for and comes from: on a disk of its own, which never fails.
+    pub fn archive(&self) -> PathBuf {
+        self.temp.path().join("reports.ibid")
+    }
+
     /// An empty data folder, its catalog not made yet.
     pub fn empty(&mut self) -> Image {
         let _ = fs::remove_dir_all(self.data());
@@ -137,6 +142,16 @@ impl Powered {
         let corpus = self.corpus().await.expect("it is there");
         let options = AddOptions { prune: true, ..AddOptions::default() };
         self.ingest.add(&corpus, inputs, options, &|_| ControlFlow::Continue(())).await.map(drop)
+    }
+
+    pub async fn export(&self, to: &Path) {
+        let corpus = self.corpus().await.expect("it is there");
+        self.ingest.stores.export(&corpus, to, true, &|_| ControlFlow::Continue(())).await.unwrap();
+    }
+
+    pub async fn import(&self, archive: &Path) -> Result<()> {
+        let options = ImportOptions::default();
+        self.ingest.import(archive, &options, &|_| ControlFlow::Continue(())).await.map(drop)
     }
 
     pub async fn close(self) -> SimDisk {

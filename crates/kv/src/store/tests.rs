@@ -328,6 +328,34 @@ fn a_copied_segment_is_served_and_a_damaged_copy_leaves_nothing() {
 }
 
 #[test]
+fn a_forged_copy_does_not_replace_a_sound_segment_but_a_good_one_replaces_a_damaged_one() {
+    let (id, good) = written_elsewhere();
+    let (_folder, forger) = on_disk();
+    let mut writer = forger.create(spec(1, PageOrder::PageMajor)).unwrap();
+    for (layer, page) in [(2, 0), (2, 1), (5, 0), (5, 1)] {
+        writer.push_page(layer, page, &rows(layer + 1, page)).unwrap();
+    }
+    assert_eq!(writer.finish().unwrap(), id, "the identity does not cover the rows");
+    let mut forged = Vec::new();
+    io::Read::read_to_end(&mut forger.open_segment(&id).unwrap().unwrap().into_file(), &mut forged).unwrap();
+    assert!(forged != good && forged.len() == good.len());
+
+    let (_folder, store) = on_disk();
+    write(&store, spec(1, PageOrder::PageMajor)).unwrap();
+    let mut behind = forged.clone();
+    behind.push(7);
+    let mut from = &behind[..];
+    store.copy_in(&id, forged.len() as u64, &mut from).unwrap();
+    assert_eq!(from, [7], "the copy was read to its end");
+    let path = store.shared.segment_path(&id);
+    assert!(std::fs::read(&path).unwrap() == good);
+
+    std::fs::write(&path, &good[..good.len() - 1]).unwrap();
+    store.copy_in(&id, good.len() as u64, &mut &good[..]).unwrap();
+    assert!(std::fs::read(&path).unwrap() == good);
+}
+
+#[test]
 fn power_cut_at_every_operation_of_copying_in() {
     let (id, bytes) = written_elsewhere();
     cut_everywhere(

@@ -55,10 +55,30 @@ fn n_flate_filters(before: &[u8]) -> usize {
     let window = before.get(before.len().saturating_sub(DICT_BYTES)..).unwrap_or_default();
     let from = window.windows(4).rposition(|w| w == b" obj").unwrap_or(0);
     let dict = window.get(from..).unwrap_or_default();
-    if find(dict, b"/Image").is_some() || find(dict, b"/EmbeddedFile").is_some() {
+    if says(dict, b"/Subtype", b"/Image") || says(dict, b"/Type", b"/EmbeddedFile") {
         return 0;
     }
     dict.windows(12).filter(|w| *w == b"/FlateDecode").count().min(MAX_FILTERS)
+}
+
+/// Whether a key of the dictionary has this name for its value. Longer names that begin alike are others.
+fn says(mut dict: &[u8], key: &[u8], name: &[u8]) -> bool {
+    while let Some(found) = find(dict, key) {
+        dict = dict.get(found + key.len()..).unwrap_or_default();
+        if dict.trim_ascii_start().strip_prefix(name).is_some_and(|rest| rest.first().is_none_or(ends_a_name))
+        {
+            return true;
+        }
+    }
+    false
+}
+
+/// White space and delimiters as PDF has them.
+fn ends_a_name(byte: &u8) -> bool {
+    matches!(
+        byte,
+        0 | b'\t' | b'\n' | 0x0c | b'\r' | b' ' | b'(' | b')' | b'<' | b'>' | b'[' | b']' | b'{' | b'}'
+    ) || matches!(byte, b'/' | b'%')
 }
 
 /// Bytes out, at most one past `limit` and a buffer, and bytes in. What does not unpack counts as far as it does.
@@ -82,4 +102,33 @@ fn unpack(mut packed: &[u8], n_filters: usize, limit: u64) -> (u64, u64) {
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_images_and_attached_files_are_passed_over() {
+        let passed_over = [
+            "/Subtype/Image/Filter/FlateDecode",
+            "/Filter/FlateDecode/Subtype /Image",
+            "/Subtype\n/Image /Filter/FlateDecode",
+            "/Subtype/XML/Subtype/Image%\n/Filter/FlateDecode",
+            "/Type/EmbeddedFile/Filter/FlateDecode",
+        ];
+        let counted = [
+            "/Filter/FlateDecode",
+            "/ProcSet[/PDF/ImageC/ImageB]/Filter/FlateDecode",
+            "/ImageMask true/Filter/FlateDecode",
+            "/Image/Filter/FlateDecode",
+            "/Subtype/ImageX/Filter/FlateDecode",
+            "/SubtypeX/Image/Filter/FlateDecode",
+            "/EmbeddedFiles 1 0 R/Filter/FlateDecode",
+            "/Type/EmbeddedFiles/Filter/FlateDecode",
+        ];
+        for (dict, expected) in passed_over.map(|d| (d, 0)).into_iter().chain(counted.map(|d| (d, 1))) {
+            assert_eq!(n_flate_filters(format!("1 0 obj<<{dict}>>\n").as_bytes()), expected, "{dict}");
+        }
+    }
 }

@@ -2,8 +2,10 @@
 //!
 //! Files arrive in a hidden cache below the models folder, where an interrupted download goes on; a model takes its
 //! place among the others in one step, after it was opened once. What the server says is a stranger's: only plain file
-//! names are taken, and files that the server names by their SHA-256 are held against it.
+//! names are taken, files in the cache have names of our own, and files that the server names by their SHA-256 are held
+//! against it.
 
+use super::download::Downloader;
 use crate::{
     cli::Fetch,
     event::{Meter, Out},
@@ -13,11 +15,9 @@ use crate::{
 use anyhow::{Context, Result, bail};
 use hf_hub::{
     Cache, Repo, RepoType,
-    api::{
-        Progress,
-        sync::{Api, ApiBuilder, ApiError, ApiRepo},
-    },
+    api::sync::{Api, ApiBuilder, ApiError, ApiRepo},
 };
+use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
@@ -27,6 +27,8 @@ use std::{
 const ENDPOINT: &str = "https://huggingface.co";
 const CACHE: &str = ".hub";
 const INDEX: &str = "model.safetensors.index.json";
+/// Most bytes of the index; those of the largest models have a few million.
+const MAX_INDEX_BYTES: u64 = 64 << 20;
 const REQUIRED: [&str; 2] = ["config.json", "tokenizer.json"];
 const OPTIONAL: [&str; 2] = ["tokenizer_config.json", "chat_template.jinja"];
 
@@ -101,6 +103,8 @@ struct Hub<'a> {
     endpoint: String,
     server: Api,
     api: ApiRepo,
+    downloader: Downloader,
+    /// Of this repository alone.
     cache: PathBuf,
     out: &'a Out,
 }
@@ -110,18 +114,20 @@ impl<'a> Hub<'a> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let endpoint = variable("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_owned());
         let endpoint = endpoint.trim_end_matches('/').to_owned();
-        let cache = models.join(CACHE);
+        let cache = models.join(CACHE).join(format!("models--{}", source.id.replace('/', "--")));
         fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
+        let token = variable("HF_TOKEN");
+        let downloader = Downloader::new(token.as_deref());
+        // The library asks for lists and sizes only; it writes nothing.
         let server = ApiBuilder::from_cache(Cache::new(cache.clone()))
             .with_endpoint(endpoint.clone())
-            .with_token(variable("HF_TOKEN"))
+            .with_token(token)
             .with_progress(false)
-            .with_retries(2)
             .build()
             .context("cannot prepare the download")?;
         let repository = Repo::with_revision(source.id.clone(), RepoType::Model, source.revision.clone());
         let api = server.repo(repository);
-        Ok(Self { source, endpoint, server, api, cache, out })
+        Ok(Self { source, endpoint, server, api, downloader, cache, out })
     }
 
     /// Plain names of the repository's files.
@@ -136,9 +142,17 @@ impl<'a> Hub<'a> {
         let ggufs: Vec<&str> =
             listed.iter().map(String::as_str).filter(|name| name.ends_with(".gguf")).collect();
         let tensors: Vec<String> = if listed.contains(INDEX) {
-            let index = self.get_all(&self.describe(&[INDEX.to_owned()])?)?;
+            let described = self.describe(&[INDEX.to_owned()])?;
+            if let Some(index) = described.iter().find(|index| index.bytes > MAX_INDEX_BYTES) {
+                let detail = format!(
+                    "{INDEX} of {id} has {} bytes, the limit is {MAX_INDEX_BYTES}; nothing was taken",
+                    index.bytes
+                );
+                return Err(Failure::new(422, "no_model", detail).into());
+            }
+            let index = self.get_all(&described)?;
             let path = index.get(INDEX).context("the index was fetched")?;
-            shards(&fs::read_to_string(path)?, id)?
+            shards(&fs::read(path)?, id)?
         } else if listed.contains("model.safetensors") {
             vec!["model.safetensors".to_owned()]
         } else {
@@ -159,8 +173,8 @@ impl<'a> Hub<'a> {
         Ok(beside.filter(|name| listed.contains(name)).chain(tensors).collect())
     }
 
-    /// Sizes and names of content of the files, asked before anything is written: the library makes paths of what
-    /// the server says, so only words without a path in them are taken.
+    /// Sizes and names of content of the files, asked before anything is written. A server that hides a path in them
+    /// is up to no good, though nothing here would follow it.
     fn describe(&self, names: &[String]) -> Result<Vec<Chosen>> {
         let describe = |name: &String| {
             let found = self.server.metadata(&self.api.url(name)).map_err(|e| self.failure(e, name))?;
@@ -176,7 +190,11 @@ impl<'a> Hub<'a> {
 
     /// The files in the cache, by name; those that the server names by their SHA-256 are checked.
     fn get_all(&self, chosen: &[Chosen]) -> Result<BTreeMap<String, PathBuf>> {
-        let total: u64 = chosen.iter().map(|chosen| chosen.bytes).sum();
+        let total = chosen.iter().try_fold(0_u64, |total, chosen| total.checked_add(chosen.bytes));
+        let total = total.ok_or_else(|| {
+            let detail = format!("{} names sizes that no files have; nothing was taken", self.endpoint);
+            Failure::new(502, "hub_failed", detail)
+        })?;
         if chosen.len() > 1 {
             self.out.note(format!(
                 "fetching {} files of {} ({})",
@@ -188,14 +206,22 @@ impl<'a> Hub<'a> {
         chosen.iter().map(|chosen| Ok((chosen.name.clone(), self.get(chosen)?))).collect()
     }
 
-    fn get(&self, Chosen { name, etag, bytes }: &Chosen) -> Result<PathBuf> {
+    /// Where a file lies while and after it is fetched. Another content of the same name lies elsewhere, so that a
+    /// download never goes on behind a part of something else.
+    fn path_of(&self, Chosen { name, etag, bytes }: &Chosen) -> PathBuf {
+        let content = format!("{} {} {name:?} {etag:?} {bytes}", self.endpoint, self.source.revision);
+        let digest = Sha256::digest(content.as_bytes());
+        self.cache.join(digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    }
+
+    fn get(&self, chosen: &Chosen) -> Result<PathBuf> {
+        let (Chosen { name, etag, bytes }, blob) = (chosen, self.path_of(chosen));
+        let meter = Meter::new(self.out, name, "bytes");
+        let fetched = self.downloader.download(&self.api.url(name), &blob, *bytes, meter, self.out);
+        fetched.map_err(|e| self.failure(e, name))?;
         if self.out.cancel.requested() {
             return Err(Failure::cancelled().into());
         }
-        let meter = Meter::new(self.out, name, "bytes");
-        let fetched = self.api.download_with_progress(name, Bar { meter, done: 0, total: *bytes });
-        let path = fetched.map_err(|e| self.failure(e, name))?;
-        let blob = path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?;
         let found = match is_digest(etag) {
             true => sha256(&blob, name, self.out)?,
             false => return Ok(blob),
@@ -214,7 +240,7 @@ impl<'a> Hub<'a> {
     /// What was fetched is at its place: the cache of this repository is of no more use.
     fn forget(&self) {
         // What cannot be removed only takes room; the next fetch of the repository uses it.
-        let _ = fs::remove_dir_all(self.cache.join(format!("models--{}", self.source.id.replace('/', "--"))));
+        let _ = fs::remove_dir_all(&self.cache);
     }
 
     fn failure(&self, error: ApiError, what: &str) -> anyhow::Error {
@@ -268,9 +294,9 @@ impl<'a> Hub<'a> {
 }
 
 /// Files that an index of shards names, each once.
-fn shards(index: &str, repository: &str) -> Result<Vec<String>> {
+fn shards(index: &[u8], repository: &str) -> Result<Vec<String>> {
     let bad = |detail: String| Failure::new(422, "no_model", format!("{INDEX} of {repository}: {detail}"));
-    let json: serde_json::Value = serde_json::from_str(index).map_err(|e| bad(e.to_string()))?;
+    let json: serde_json::Value = serde_json::from_slice(index).map_err(|e| bad(e.to_string()))?;
     let files = json["weight_map"].as_object().into_iter().flatten().map(|(_, file)| file.as_str());
     let names: BTreeSet<&str> =
         files.collect::<Option<_>>().ok_or_else(|| bad("it names no files".into()))?;
@@ -354,26 +380,6 @@ fn is_disk_full(error: &ApiError) -> bool {
         ApiError::TooManyRetries(error) => is_disk_full(error),
         _ => false,
     }
-}
-
-/// Progress of one file.
-struct Bar {
-    meter: Meter,
-    done: u64,
-    total: u64,
-}
-
-impl Progress for Bar {
-    fn init(&mut self, size: usize, _: &str) {
-        (self.done, self.total) = (0, size as u64);
-    }
-
-    fn update(&mut self, size: usize) {
-        self.done += size as u64;
-        self.meter.report(self.done, self.total);
-    }
-
-    fn finish(&mut self) {}
 }
 
 #[cfg(test)]

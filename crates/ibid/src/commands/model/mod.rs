@@ -1,5 +1,6 @@
 //! `ibid model …`: getting models and looking into them.
 
+mod download;
 pub mod fetch;
 mod hub;
 pub mod inspect;
