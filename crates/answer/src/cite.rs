@@ -77,7 +77,7 @@ fn place(source: &Source, bytes: ByteSpan, index: &CharIndex<'_>) -> SourceSpan 
     let text = &source.text;
     let mut pages = text.pages.iter().filter(|page| page.bytes.intersect(bytes).is_some());
     let first = pages.next();
-    let last = pages.last().or(first);
+    let last = pages.next_back().or(first);
     let boxes = text.boxes.iter().filter(|run| run.bytes.intersect(bytes).is_some()).map(|run| PageBox {
         page: run.page,
         x0: run.area.x0,

@@ -38,11 +38,17 @@ pub enum Error {
     #[error(transparent)]
     Kv(#[from] kv::KvError),
     #[error(transparent)]
-    Tokenizer(#[from] corpus::tokens::TokenizerError),
+    Tokenizer(Box<corpus::tokens::TokenizerError>),
     #[error("question file: {detail}")]
     QuestionFile { detail: String },
     #[error("the engine's thread stopped: {0}")]
     Thread(String),
+}
+
+impl From<corpus::tokens::TokenizerError> for Error {
+    fn from(source: corpus::tokens::TokenizerError) -> Self {
+        Self::Tokenizer(Box::new(source))
+    }
 }
 
 pub type Result<T> = std::result::Result<T, Error>;

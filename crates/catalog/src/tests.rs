@@ -79,7 +79,7 @@ async fn corpora_are_unique_per_owner_and_bound_to_one_model() {
     assert!(matches!(catalog.create_corpus(LOCAL_OWNER, "reports").await, Err(Error::NameTaken { .. })));
     let other = catalog.create_corpus("someone", "reports").await.unwrap();
     assert!(matches!(catalog.corpus(LOCAL_OWNER, other.id.as_str()).await, Err(Error::NotFound { .. })));
-    assert_eq!(catalog.corpora(LOCAL_OWNER).await.unwrap(), [mine.clone()]);
+    assert_eq!(catalog.corpora(LOCAL_OWNER).await.unwrap(), std::slice::from_ref(&mine));
 
     let model = ModelIdentity { name: "m".into(), fingerprint: "f".into(), kv_dtype: "int8".into() };
     catalog.bind_model(&mine.id, &model).await.unwrap();

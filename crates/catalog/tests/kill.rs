@@ -53,7 +53,7 @@ fn run_and_kill(path: &Path, alive: Duration) -> Vec<String> {
             names.push(name.to_owned());
         }
     };
-    if alive.as_millis() % 3 > 0 {
+    if !alive.as_millis().is_multiple_of(3) {
         for line in lines.by_ref().map_while(Result::ok) {
             let first = line.starts_with("committed ");
             acknowledged(line);

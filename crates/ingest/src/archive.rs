@@ -276,7 +276,8 @@ mod tests {
 
     #[test]
     fn every_limit_is_named() {
-        let cases: [(&str, fn(&mut Manifest)); 7] = [
+        type Case = (&'static str, fn(&mut Manifest));
+        let cases: [Case; 7] = [
             ("documents", |m| m.documents = vec![m.documents[0].clone(); 100_001]),
             ("name_bytes", |m| m.corpus = "x".repeat(201)),
             ("segment_bytes", |m| m.segments[0].bytes = (1 << 30) + 1),

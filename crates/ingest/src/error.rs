@@ -70,5 +70,5 @@ pub enum Error {
     #[error("{document:?} cannot be read: {source}")]
     Extract { document: String, source: corpus::ExtractError },
     #[error("{document:?}: {source}")]
-    Tokens { document: String, source: corpus::tokens::TokenizerError },
+    Tokens { document: String, source: Box<corpus::tokens::TokenizerError> },
 }

@@ -113,7 +113,7 @@ impl Ingest {
         blocking(move || {
             let text = library.document_text(&stored)?;
             plan_parts(&engine, &title, &text.token_ids, &passages)
-                .map_err(|source| Error::Tokens { document: path, source })
+                .map_err(|source| Error::Tokens { document: path, source: Box::new(source) })
         })
         .await?
     }

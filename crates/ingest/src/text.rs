@@ -91,7 +91,7 @@ impl Ingest {
     async fn prepare(&self, document: &Document, extracted: Extracted) -> Result<(Extracted, Prepared)> {
         let (engine, path) = (self.engine.clone(), document.path.clone());
         blocking(move || {
-            let in_document = |source| Error::Tokens { document: path.clone(), source };
+            let in_document = |source| Error::Tokens { document: path.clone(), source: Box::new(source) };
             let tokens = engine.tokenizer().encode_document(&extracted.text).map_err(in_document)?;
             let (_, passages) = corpus::passages::passages(&extracted, &tokens, corpus::passages::MAX_TOKENS);
             let passages: Vec<_> = passages

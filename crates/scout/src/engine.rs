@@ -195,7 +195,7 @@ fn load_run(file: &weights::Model, config: &ModelConfig, arithmetic: Arithmetic)
     let kv = arithmetic.kv_dtype;
     Ok(match arithmetic.numerics {
         Numerics::Reference => match kv {
-            None | Some(Dtype::F32) => Box::new(Model::load(file, config, Reference::default(), kv)?),
+            None | Some(Dtype::F32) => Box::new(Model::load(file, config, Reference, kv)?),
             Some(dtype) => return Err(Error::KvDtype { numerics: "reference", dtype: dtype.name() }),
         },
         Numerics::Fast => Box::new(Model::load(file, config, Int8::default(), kv)?),

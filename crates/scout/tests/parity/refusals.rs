@@ -127,7 +127,8 @@ fn field_out_of_range() {
 
 #[test]
 fn numbers_that_no_model_has() {
-    let cases: [(fn(&mut Value), &str); 9] = [
+    type Case = (fn(&mut Value), &'static str);
+    let cases: [Case; 9] = [
         (|c| c["rope_theta"] = json!(0.0), "rope theta is 0, expected a finite number above 0"),
         (|c| c["rope_theta"] = json!(-1e4), "rope theta is -10000, expected a finite number above 0"),
         (|c| c["rope_theta"] = json!("1e4"), "rope_theta is \"1e4\", expected a number"),

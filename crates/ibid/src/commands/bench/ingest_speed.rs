@@ -156,7 +156,8 @@ fn read_alone(
 }
 
 fn results(text: &SampleText, runs: &[Stages]) -> Vec<Measured> {
-    let stages: [(&str, fn(&Stages) -> f64); 7] = [
+    type Stage = (&'static str, fn(&Stages) -> f64);
+    let stages: [Stage; 7] = [
         ("extract", |s| s.extract),
         ("tokenise", |s| s.tokenise),
         ("extract and tokenise, piped", |s| s.read),
