@@ -2,8 +2,8 @@
 //! the work.
 
 use crate::{
-    documents::{self, FERRY_QUESTION, GLAZE_QUESTION, HONEY_QUESTION},
-    program::{Bench, files_below, prefilled, said},
+    documents::{self, HONEY_QUESTION, answers},
+    program::{Bench, files_below, prefilled},
 };
 use serde_json::Value;
 use std::{
@@ -46,15 +46,6 @@ fn write_documents(bench: &Bench) {
     let entries =
         (1..=50).map(|n| format!("Entry {n}: {} crates of apples were weighed at the mill.\n", n * 7 % 90));
     bench.write("ledger.txt", &format!("Mill ledger\n\n{}", entries.collect::<String>()));
-}
-
-fn answers(bench: &Bench) -> Vec<Value> {
-    let ask = |question| {
-        let answer = bench.ask("notes", question);
-        assert_eq!(prefilled(&answer), 0, "{answer:#}");
-        said(&answer)
-    };
-    [FERRY_QUESTION, HONEY_QUESTION, GLAZE_QUESTION].map(ask).into()
 }
 
 #[test]

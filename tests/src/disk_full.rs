@@ -1,8 +1,8 @@
 //! A data folder on a full disk: the command says so, nothing half-done shows, and with room again it ends well.
 
 use crate::{
-    documents::{self, FERRY_QUESTION, GLAZE_QUESTION, HONEY_QUESTION},
-    program::{Bench, Run, prefilled, said},
+    documents::{self, answers},
+    program::{Bench, Run},
 };
 use serde_json::Value;
 use std::{
@@ -62,15 +62,6 @@ fn says_the_disk_is_full(run: &Run) {
     let last = run.err.lines().last().unwrap_or_default();
     let problem: Value = serde_json::from_str(last).unwrap_or_else(|e| panic!("{e}: {run:?}"));
     assert_eq!((&problem["code"], &problem["status"]), (&"disk_full".into(), &507.into()), "{run:?}");
-}
-
-fn answers(bench: &Bench) -> Vec<Value> {
-    let ask = |question| {
-        let answer = bench.ask("notes", question);
-        assert_eq!(prefilled(&answer), 0, "{answer:#}");
-        said(&answer)
-    };
-    [FERRY_QUESTION, HONEY_QUESTION, GLAZE_QUESTION].map(ask).into()
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Small documents of our own, a few hundred tokens in all, with characters of two, three and four bytes.
 
-use crate::program::Bench;
+use crate::program::{Bench, prefilled, said};
+use serde_json::Value;
 
 pub const HARBOUR: &str = "# Häfen am Øresund\n\n\
     The ferry “Ægir” ⛴ leaves Lindvik at six in the morning; 𝄞 is painted on its funnel.\n\n\
@@ -29,4 +30,14 @@ pub fn write_all(bench: &Bench) {
     bench.write("harbour.md", HARBOUR);
     bench.write("bees.txt", BEES);
     bench.write("kiln.txt", KILN);
+}
+
+/// What is said to the three questions, nothing of the corpus being prefilled for it.
+pub fn answers(bench: &Bench) -> Vec<Value> {
+    let ask = |question| {
+        let answer = bench.ask("notes", question);
+        assert_eq!(prefilled(&answer), 0, "{answer:#}");
+        said(&answer)
+    };
+    [FERRY_QUESTION, HONEY_QUESTION, GLAZE_QUESTION].map(ask).into()
 }

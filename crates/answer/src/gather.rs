@@ -99,15 +99,19 @@ fn weigh(engine: &Engine, snapshot: &Snapshot, question: &str) -> Result<Questio
     for term in &terms {
         weighed.push((term.text.clone(), f64::from(snapshot.index.idf(&term.text)?)));
     }
-    let words: Vec<&str> =
-        terms.iter().map(|t| &question[t.span.start as usize..t.span.end as usize]).collect();
     let mut asking = Question::new(weighed.iter().cloned());
-    for ((term, idf), near) in weighed.into_iter().zip(engine.related(&words, RELATED_WORDS)?) {
+    let (telling, words): (Vec<&str>, Vec<&str>) = terms
+        .iter()
+        .zip(&weighed)
+        .filter(|(_, (_, idf))| *idf >= LEAST_IDF)
+        .map(|(t, _)| (t.text.as_str(), &question[t.span.start as usize..t.span.end as usize]))
+        .unzip();
+    for (term, near) in telling.into_iter().zip(engine.related(&words, RELATED_WORDS)?) {
         for (word, cosine) in near {
             let Some(related) = search::terms(&word).into_iter().next() else { continue };
             let known = snapshot.index.doc_freq(&related.text)? > 0;
-            if known && idf >= LEAST_IDF && f64::from(snapshot.index.idf(&related.text)?) >= LEAST_IDF {
-                asking.relate(&term, related.text, f64::from(cosine));
+            if known && f64::from(snapshot.index.idf(&related.text)?) >= LEAST_IDF {
+                asking.relate(term, related.text, f64::from(cosine));
             }
         }
     }

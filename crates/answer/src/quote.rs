@@ -17,8 +17,8 @@ pub struct Chosen {
     pub score: f64,
 }
 
-/// The best unit of each passage, before anything is spelt.
-fn tops(asked: &[Asked], gathered: &Gathered, weights: &Weights) -> Vec<Chosen> {
+/// The best unit of each passage that has any, before anything is spelt.
+pub fn tops(asked: &[Asked], gathered: &Gathered, weights: &Weights) -> Vec<Chosen> {
     let top = |asked: &Asked| {
         let units = &gathered.candidates[asked.candidate].units;
         let scores: Vec<f64> = units.iter().map(|u| weights.score(&u.evidence)).collect();

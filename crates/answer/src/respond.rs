@@ -8,7 +8,7 @@ use crate::{
     draft::{Draft, drafts, measure_drafts},
     gather::{Gathered, unit_text},
     lexical::support,
-    quote::{Chosen, pick},
+    quote::{Chosen, pick, tops},
     read::{Asked, Tail, fork, read_question},
     sentences,
 };
@@ -75,12 +75,6 @@ pub fn respond(
     Ok(Ok(Response { question_tokens, reused_tokens, ..response }))
 }
 
-/// Score of the candidate's best unit.
-fn top_score(gathered: &Gathered, candidate: usize, weights: &Weights) -> f64 {
-    let units = &gathered.candidates[candidate].units;
-    units.iter().map(|u| weights.score(&u.evidence)).fold(f64::NEG_INFINITY, f64::max)
-}
-
 /// One line per unit.
 fn quoted(engine: &Engine, asked: &mut [Asked], gathered: &Gathered, weights: &Weights) -> Result<Response> {
     let (picked, output_tokens) = pick(engine, asked, gathered, weights)?;
@@ -101,15 +95,17 @@ fn quoted(engine: &Engine, asked: &mut [Asked], gathered: &Gathered, weights: &W
 
 /// The draft that its own passage bears out best.
 fn freely(gathered: &Gathered, asked: &[Asked], drafts: &[Draft], weights: &Weights) -> Response {
-    let scores: Vec<f64> = asked.iter().map(|asked| top_score(gathered, asked.candidate, weights)).collect();
+    let tops = tops(asked, gathered, weights);
     let nothing = Response { finish: "end", ..Response::default() };
-    let Some(at) = best(scores.iter().copied()).filter(|&i| scores[i] >= weights.threshold) else {
+    let top = best(tops.iter().map(|top| top.score)).map(|i| tops[i]);
+    let Some(Chosen { candidate, score, .. }) = top.filter(|top| top.score >= weights.threshold) else {
         return nothing;
     };
-    let (draft, candidate) = (&drafts[at], asked[at].candidate);
+    let of_candidate = |(asked, _): &(&Asked, &Draft)| asked.candidate == candidate;
+    let Some((_, draft)) = asked.iter().zip(drafts).find(of_candidate) else { return nothing };
     let sentence = |span| {
         let words = sentences::slice(&draft.text, span);
-        (span, supporting_unit(gathered, candidate, &words, scores[at]))
+        (span, supporting_unit(gathered, candidate, &words, score))
     };
     Response {
         sentences: sentences::sentences(&draft.text).into_iter().map(sentence).collect(),

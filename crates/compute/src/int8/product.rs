@@ -6,8 +6,8 @@
 //! tokens nor on tiles, threads or instruction set.
 //!
 //! A block is T tokens by R tiles of 16 rows (4 × 2 with AVX-512: 16 sums in f32 and 16 in i32). Per group and token a
-//! tile costs 8 dot products and 4 f32 operations, so at most 2/3 of the int8 peak is reachable; one thread reaches
-//! about 1/3 at 512 tokens (`cargo bench -p compute`, 576-wide Q4_1).
+//! tile costs 8 dot products and 4 f32 operations, so at most 2/3 of the int8 peak is reachable; every second term takes
+//! a further group of one token (`cargo bench -p compute` measures it).
 
 use rayon::prelude::*;
 

@@ -2,7 +2,7 @@
 //!
 //! Both products are one kernel, `C[q, 64] = Σₖ A[q, k] · B[k, 64]` with k in order: 6 queries × 4 vectors in registers
 //! (24 accumulators with AVX-512). Keys lie as `[head_dim, 64]`, so neither rotation nor scores shuffle anything.
-//! 64 queries over 4,096 positions reach about 85 GFLOP/s on one thread, half the f32 peak of an AVX-512 core.
+//! `cargo bench -p compute` measures it.
 
 use std::ops::Range;
 
