@@ -4,6 +4,7 @@ use crate::{
     documents::{
         self, FERRY_ANSWER, FERRY_QUESTION, GLAZE_ANSWER, GLAZE_QUESTION, HONEY_ANSWER, HONEY_QUESTION,
     },
+    pdf_writer::{document, line},
     program::{Bench, prefilled, said},
 };
 use serde_json::{Value, json};
@@ -145,4 +146,49 @@ fn replay_gives_a_stored_answer_again_or_says_what_is_missing() {
     bench.run(["replay", id]).fails(1, &[id, "version"]);
     bench.json(["remove", "notes", "files/kiln.txt"]);
     bench.run(["replay", id]).fails(1, &[id, "removed"]);
+}
+
+#[test]
+fn a_citation_of_a_pdf_names_its_page_its_label_and_where_it_stands() {
+    let Some(bench) = Bench::new() else { return };
+    let (first, second) = (
+        line(72, 700, "The lighthouse was built of grey stone."),
+        line(72, 700, "The lighthouse keeper earns 84 marks."),
+    );
+    let labels = "/PageLabels<</Nums[0<</S/r/St 4>>]>>";
+    let pdf = document(&[&first, &second], labels, "").bytes();
+    std::fs::write(bench.files().join("lighthouse.pdf"), pdf).unwrap();
+    bench.add("notes");
+    let answer = bench.ask("notes", "How many marks does the lighthouse keeper earn?");
+    let source = &answer["citations"][0]["source"];
+    assert_eq!(answer["citations"][0]["quote"], "The lighthouse keeper earns 84 marks.", "{answer:#}");
+    assert_eq!((&source["page_start"], &source["page_end"]), (&json!(2), &json!(2)), "{answer:#}");
+    assert_eq!(source["page_label"], "v", "{answer:#}");
+    let file = &bench.json(["show", "notes", "files/lighthouse.pdf"])["file_id"];
+    assert_eq!(&source["file_id"], file, "{answer:#}");
+    let boxes = source["boxes"].as_array().unwrap();
+    let edge = |pick: fn(f64, f64) -> f64, name: &str| {
+        boxes.iter().map(|area| area[name].as_f64().unwrap()).reduce(pick).unwrap()
+    };
+    assert!(boxes.iter().all(|area| area["page"] == 2), "{answer:#}");
+    // The text begins at (72, 700) points of a page of 612 by 792, measured from below.
+    let (left, top) = (edge(f64::min, "x0"), edge(f64::min, "y0"));
+    let (right, bottom) = (edge(f64::max, "x1"), edge(f64::max, "y1"));
+    assert!((left - 72.0 / 612.0).abs() < 0.01, "{answer:#}");
+    assert!(top > 0.09 && bottom < 0.13 && top < 92.0 / 792.0 && bottom > 91.0 / 792.0, "{answer:#}");
+    assert!(right > 0.3 && right < 0.6, "{answer:#}");
+}
+
+#[test]
+fn words_of_its_own_arrive_piece_by_piece_and_are_never_taken_back() {
+    let Some(bench) = Bench::new() else { return };
+    documents::write_all(&bench);
+    bench.add("notes");
+    let arguments = ["ask", "notes", HONEY_QUESTION, "--mode", "free"];
+    let answer = bench.run(["--json"].iter().chain(&arguments)).object();
+    let run = bench.run(arguments);
+    let text = answer["text"].as_str().unwrap();
+    assert!(!text.is_empty() && run.out.starts_with(text), "{text:?} in {run:?}");
+    let id = answer["id"].as_str().unwrap();
+    assert_eq!(said(&bench.json(["replay", id])), said(&answer));
 }

@@ -30,6 +30,9 @@ mod mistakes;
 #[cfg(test)]
 mod objects;
 #[cfg(test)]
+#[path = "../../crates/corpus/tests/it/pdf_writer.rs"]
+mod pdf_writer;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod refused;

@@ -3,13 +3,10 @@
 
 use crate::{
     documents::{BEES, HONEY_QUESTION},
+    pdf_writer::{document, line},
     program::Bench,
 };
 use std::fs;
-
-#[path = "../../crates/corpus/tests/it/pdf_writer.rs"]
-mod pdf_writer;
-use pdf_writer::{document, line};
 
 #[test]
 fn hostile_and_unreadable_pdfs_are_refused_one_by_one_with_their_reason() {

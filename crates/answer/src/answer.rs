@@ -31,6 +31,8 @@ pub struct PageBox {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceSpan {
     pub document_id: String,
+    /// The original that the document's cited version was made from.
+    pub file_id: String,
     pub path: String,
     pub title: String,
     pub start_char: u64,

@@ -126,12 +126,15 @@ pub(crate) async fn give(
 
     let mut gathered =
         gather(ingest, &snapshot, &request.question, &request.documents, request.passages).await?;
-    let (response, prefilled) = respond_or_rebuild(ingest, &mut gathered, &tail, request, on_event).await?;
-
-    let ttft_ms = start.elapsed().as_millis() as u64;
-    if !response.text.is_empty() {
-        on_event(AskEvent::Text(response.text.clone()));
-    }
+    let mut first_text = None;
+    let mut hear = |event: AskEvent| {
+        if matches!(event, AskEvent::Text(_)) {
+            first_text.get_or_insert_with(|| start.elapsed());
+        }
+        on_event(event);
+    };
+    let (response, prefilled) = respond_or_rebuild(ingest, &mut gathered, &tail, request, &mut hear).await?;
+    let ttft_ms = first_text.unwrap_or_else(|| start.elapsed()).as_millis() as u64;
     let (citations, unsupported) = cite(&gathered, &response);
     let usage = Usage {
         corpus_tokens: counts.tokens,
@@ -213,7 +216,8 @@ async fn respond_or_rebuild(
     let mut prefilled = 0;
     for _ in 0..=MAX_REBUILDS {
         let tried = tokio::task::block_in_place(|| {
-            respond(&ingest.engine, &ingest.stores.kv, gathered, tail, quote, &plan)
+            let said = &mut |text: &str| on_event(AskEvent::Text(text.to_owned()));
+            respond(&ingest.engine, &ingest.stores.kv, gathered, tail, quote, &plan, said)
         })?;
         let part = match tried {
             Ok(response) => return Ok((response, prefilled)),

@@ -87,6 +87,7 @@ fn place(source: &Source, bytes: ByteSpan, index: &CharIndex<'_>) -> SourceSpan 
     });
     SourceSpan {
         document_id: source.document.id.to_string(),
+        file_id: source.document.version.file.id.to_string(),
         path: source.document.path.clone(),
         title: source.document.version.title.clone(),
         start_char: chars.start,

@@ -1,85 +1,130 @@
 //! Draft: what the model writes behind each passage, all passages as one batch, one token per step.
 
-use crate::{Result, gather::Gathered, lexical::support, read::Asked, sentences::repeats};
+use crate::{
+    Result,
+    gather::Gathered,
+    lexical::support,
+    read::Asked,
+    sentences::{repeats, settled},
+};
 use scout::{Engine, Sampler, Sampling, Sequence, Step};
 
-/// Words behind one passage.
-pub struct Draft {
-    pub ids: Vec<u32>,
-    pub text: String,
-    /// Whether the model ended it, and not the token budget.
-    pub stopped: bool,
-}
-
-struct Pen {
+/// Writes behind one passage; goes on where it stopped.
+pub struct Pen {
+    sequence: Sequence,
+    /// Of the next token, `[vocab]`; stale while `unread`.
+    logits: Vec<f32>,
+    /// Whether the last token was written but not yet run through the model.
+    unread: bool,
     sampler: Sampler,
     ids: Vec<u32>,
-    done: bool,
-    stopped: bool,
+    text: String,
+    ended: bool,
 }
 
-/// Writes up to `max_tokens` behind each sequence, whose next logits are given; stops a draft that begins to repeat
-/// itself, as small models do.
-pub fn drafts(
+/// One pen for each asked passage, on copies of the sequences.
+pub fn pens(asked: &[Asked], sampling: Sampling) -> Vec<Pen> {
+    let pen = |asked: &Asked| Pen {
+        sequence: asked.composed.sequence.fork(),
+        logits: asked.logits.clone(),
+        unread: false,
+        sampler: Sampler::new(sampling),
+        ids: Vec::new(),
+        text: String::new(),
+        ended: false,
+    };
+    asked.iter().map(pen).collect()
+}
+
+/// Lets every pen write until it has `max_tokens` tokens or ends; `after_step` sees them after every token.
+pub fn write(
     engine: &Engine,
-    sequences: &mut [(Sequence, Vec<f32>)],
-    sampling: Sampling,
+    pens: &mut [Pen],
     max_tokens: u64,
-) -> Result<Vec<Draft>> {
-    let pen = || Pen { sampler: Sampler::new(sampling), ids: Vec::new(), done: false, stopped: false };
-    let mut pens: Vec<Pen> = sequences.iter().map(|_| pen()).collect();
-    for _ in 0..max_tokens {
-        for (pen, (_, logits)) in pens.iter_mut().zip(sequences.iter()).filter(|(pen, _)| !pen.done) {
-            pen.take(engine, logits)?;
+    after_step: &mut dyn FnMut(&[Pen]),
+) -> Result<()> {
+    loop {
+        let mut running: Vec<&mut Pen> =
+            pens.iter_mut().filter(|pen| !pen.ended && (pen.ids.len() as u64) < max_tokens).collect();
+        if running.is_empty() {
+            return Ok(());
         }
-        let mut steps = Vec::new();
-        let mut running = Vec::new();
-        for (i, ((sequence, logits), pen)) in sequences.iter_mut().zip(&pens).enumerate() {
-            if let (false, Some(last)) = (pen.done, pen.ids.last()) {
-                steps.push(Step { sequence, ids: std::slice::from_ref(last), logits: 0..1, mass: None });
-                running.push((i, logits));
-            }
+        read_last(engine, &mut running)?;
+        for pen in running {
+            pen.take(engine)?;
         }
-        if steps.is_empty() {
-            break;
-        }
-        let decoded = engine.step(&mut steps)?.logits;
-        for (row, (_, logits)) in running.into_iter().enumerate() {
-            logits.copy_from_slice(decoded.row(row));
-        }
+        after_step(pens);
     }
-    pens.into_iter().map(|pen| pen.draft(engine)).collect()
+}
+
+/// Runs the tokens that were written last through the model, all in one step.
+fn read_last(engine: &Engine, pens: &mut [&mut Pen]) -> Result<()> {
+    let (mut steps, mut logits) = (Vec::new(), Vec::new());
+    for pen in pens.iter_mut().filter(|pen| pen.unread) {
+        let Some(last) = pen.ids.last() else { continue };
+        steps.push(Step {
+            sequence: &mut pen.sequence,
+            ids: std::slice::from_ref(last),
+            logits: 0..1,
+            mass: None,
+        });
+        logits.push((&mut pen.logits, &mut pen.unread));
+    }
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let decoded = engine.step(&mut steps)?.logits;
+    for (row, (logits, unread)) in logits.into_iter().enumerate() {
+        logits.copy_from_slice(decoded.row(row));
+        *unread = false;
+    }
+    Ok(())
 }
 
 impl Pen {
-    /// Takes the next token; marks the draft done at a stop token or a repetition.
-    fn take(&mut self, engine: &Engine, logits: &[f32]) -> Result<()> {
-        let id = self.sampler.next(logits);
+    /// Takes the next token; ends at a stop token or when a sentence was said before, as small models do.
+    fn take(&mut self, engine: &Engine) -> Result<()> {
+        let id = self.sampler.next(&self.logits);
         if engine.stop_ids().contains(&id) {
-            (self.done, self.stopped) = (true, true);
+            self.ended = true;
             return Ok(());
         }
         self.ids.push(id);
-        if let Some(kept) = repeats(&engine.tokenizer().decode(&self.ids)?) {
+        self.unread = true;
+        self.text = engine.tokenizer().decode(&self.ids)?;
+        if let Some(kept) = repeats(&self.text) {
             // The repeated sentence is not part of the draft.
-            while !self.ids.is_empty() && engine.tokenizer().decode(&self.ids)?.chars().count() > kept {
-                self.ids.pop();
-            }
-            (self.done, self.stopped) = (true, true);
+            self.text = self.text.chars().take(kept).collect();
+            self.ended = true;
         }
         Ok(())
     }
 
-    fn draft(self, engine: &Engine) -> Result<Draft> {
-        let text = engine.tokenizer().decode(&self.ids)?.trim().to_owned();
-        Ok(Draft { ids: self.ids, text, stopped: self.stopped })
+    /// Everything written, without white space around it.
+    pub fn text(&self) -> &str {
+        self.text.trim()
+    }
+
+    /// The start of [`Pen::text`] that further tokens cannot change.
+    pub fn settled(&self) -> &str {
+        if self.ended { self.text() } else { settled(self.text.trim_start()) }
+    }
+
+    /// Tokens decoded.
+    pub fn n_tokens(&self) -> u64 {
+        self.ids.len() as u64
+    }
+
+    /// Whether the model ended it, and not the token budget.
+    pub fn ended(&self) -> bool {
+        self.ended
     }
 }
 
 /// Tells the units of each asked passage how much of its draft they hold, the question's own words left out.
-pub fn measure_drafts(gathered: &mut Gathered, asked: &[Asked], drafts: &[Draft]) {
-    for (asked, draft) in asked.iter().zip(drafts) {
-        let said: Vec<String> = crate::gather::terms(&draft.text)
+pub fn measure_drafts(gathered: &mut Gathered, asked: &[Asked], pens: &[Pen]) {
+    for (asked, pen) in asked.iter().zip(pens) {
+        let said: Vec<String> = crate::gather::terms(pen.text())
             .into_iter()
             .filter(|term| !gathered.question.holds(term))
             .collect();

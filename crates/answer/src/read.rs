@@ -5,7 +5,7 @@ use crate::{
     compose::ComposedPassage,
     gather::{Candidate, Gathered},
 };
-use scout::{Decoding, Engine, Sequence, Step, log_prob};
+use scout::{Decoding, Engine, Step, log_prob};
 use std::ops::Range;
 
 /// Tokens of the question, the last ones, whose likelihood is asked for: their logits take 4 bytes × vocabulary each.
@@ -87,9 +87,4 @@ fn share_mass(candidate: &mut Candidate, by_token: &[(u64, f64)]) {
             .sum();
         unit.evidence.mass = if total > 0.0 { inside / total } else { 0.0 };
     }
-}
-
-/// The same sequences once more, to write a draft behind them without touching the originals.
-pub fn fork(asked: &[Asked]) -> Vec<(Sequence, Vec<f32>)> {
-    asked.iter().map(|a| (a.composed.sequence.fork(), a.logits.clone())).collect()
 }

@@ -5,18 +5,18 @@ use crate::{
     Result,
     choose::{Weights, best},
     compose::{DamagedPart, compose},
-    draft::{Draft, drafts, measure_drafts},
+    draft::{Pen, measure_drafts, pens, write},
     gather::{Gathered, unit_text},
     lexical::support,
     quote::{Chosen, pick, tops},
-    read::{Asked, Tail, fork, read_question},
+    read::{Asked, Tail, read_question},
     sentences,
 };
 use scout::{Engine, Sampling};
 
 /// Tokens a free answer may have by default; a quote is as long as its unit.
 pub const MAX_OUTPUT_TOKENS: u64 = 64;
-/// Tokens of the drafts that quoting takes as evidence.
+/// Tokens of the drafts that are taken as evidence.
 const DRAFT_TOKENS: u64 = 16;
 
 /// Settings of one response, stored for replay.
@@ -42,7 +42,8 @@ pub struct Response {
     pub decode_s: f64,
 }
 
-/// `Ok(Err(part))`: a stored segment is damaged and has to be rebuilt first.
+/// `Ok(Err(part))`: a stored segment is damaged and has to be rebuilt first; nothing was said then. `said` hears the
+/// text piece by piece as it becomes final.
 pub fn respond(
     engine: &Engine,
     store: &kv::Store,
@@ -50,6 +51,7 @@ pub fn respond(
     tail: &Tail,
     quote: bool,
     plan: &Plan,
+    said: &mut dyn FnMut(&str),
 ) -> Result<std::result::Result<Response, DamagedPart>> {
     let mut asked = Vec::new();
     for candidate in 0..gathered.candidates.len().min(plan.passages) {
@@ -62,25 +64,35 @@ pub fn respond(
     let question_tokens = tail.ids.len() as u64 * asked.len() as u64;
     read_question(engine, &mut asked, gathered, tail)?;
     let start = std::time::Instant::now();
-    let tokens = if quote { DRAFT_TOKENS } else { plan.max_output_tokens };
-    let sampling = if quote { Sampling::default() } else { plan.sampling };
-    let drafts = drafts(engine, &mut fork(&asked), sampling, tokens)?;
-    measure_drafts(gathered, &asked, &drafts);
-    let mut response = match quote {
-        true => quoted(engine, &mut asked, gathered, &plan.weights)?,
-        false => freely(gathered, &asked, &drafts, &plan.weights),
+    let (tokens, sampling) = match quote {
+        true => (DRAFT_TOKENS, Sampling::default()),
+        false => (DRAFT_TOKENS.min(plan.max_output_tokens), plan.sampling),
     };
-    response.output_tokens += drafts.iter().map(|draft| draft.ids.len() as u64).sum::<u64>();
+    let mut pens = pens(&asked, sampling);
+    write(engine, &mut pens, tokens, &mut |_| {})?;
+    measure_drafts(gathered, &asked, &pens);
+    let mut response = match quote {
+        true => quoted(engine, &mut asked, gathered, &plan.weights, said)?,
+        false => freely(engine, &asked, &mut pens, gathered, plan, said)?,
+    };
+    response.output_tokens += pens.iter().map(Pen::n_tokens).sum::<u64>();
     response.decode_s = start.elapsed().as_secs_f64();
     Ok(Ok(Response { question_tokens, reused_tokens, ..response }))
 }
 
 /// One line per unit.
-fn quoted(engine: &Engine, asked: &mut [Asked], gathered: &Gathered, weights: &Weights) -> Result<Response> {
+fn quoted(
+    engine: &Engine,
+    asked: &mut [Asked],
+    gathered: &Gathered,
+    weights: &Weights,
+    said: &mut dyn FnMut(&str),
+) -> Result<Response> {
     let (picked, output_tokens) = pick(engine, asked, gathered, weights)?;
     let mut response = Response { output_tokens, finish: "end", ..Response::default() };
     for chosen in picked {
-        if !response.text.is_empty() {
+        let before = response.text.len();
+        if before > 0 {
             response.text.push('\n');
         }
         let candidate = &gathered.candidates[chosen.candidate];
@@ -89,30 +101,49 @@ fn quoted(engine: &Engine, asked: &mut [Asked], gathered: &Gathered, weights: &W
         response.text.push_str(&words.split_whitespace().collect::<Vec<_>>().join(" "));
         let span = base::CharSpan::new(start, response.text.chars().count() as u64);
         response.sentences.push((span, Some(chosen)));
+        said(&response.text[before..]);
     }
     Ok(response)
 }
 
-/// The draft that its own passage bears out best.
-fn freely(gathered: &Gathered, asked: &[Asked], drafts: &[Draft], weights: &Weights) -> Response {
-    let tops = tops(asked, gathered, weights);
+/// The draft that its own passage bears out best is written to its end.
+fn freely(
+    engine: &Engine,
+    asked: &[Asked],
+    pens: &mut [Pen],
+    gathered: &Gathered,
+    plan: &Plan,
+    said: &mut dyn FnMut(&str),
+) -> Result<Response> {
     let nothing = Response { finish: "end", ..Response::default() };
+    let tops = tops(asked, gathered, &plan.weights);
     let top = best(tops.iter().map(|top| top.score)).map(|i| tops[i]);
-    let Some(Chosen { candidate, score, .. }) = top.filter(|top| top.score >= weights.threshold) else {
-        return nothing;
+    let Some(Chosen { candidate, score, .. }) = top.filter(|top| top.score >= plan.weights.threshold) else {
+        return Ok(nothing);
     };
-    let of_candidate = |(asked, _): &(&Asked, &Draft)| asked.candidate == candidate;
-    let Some((_, draft)) = asked.iter().zip(drafts).find(of_candidate) else { return nothing };
+    let Some(at) = asked.iter().position(|asked| asked.candidate == candidate) else { return Ok(nothing) };
+    let pen = &mut pens[at..=at];
+    let mut heard = 0;
+    let mut say = |settled: &str| {
+        if heard < settled.len() {
+            said(&settled[heard..]);
+            heard = settled.len();
+        }
+    };
+    say(pen[0].settled());
+    write(engine, pen, plan.max_output_tokens, &mut |pen| say(pen[0].settled()))?;
+    let text = pen[0].text();
+    say(text);
     let sentence = |span| {
-        let words = sentences::slice(&draft.text, span);
+        let words = sentences::slice(text, span);
         (span, supporting_unit(gathered, candidate, &words, score))
     };
-    Response {
-        sentences: sentences::sentences(&draft.text).into_iter().map(sentence).collect(),
-        text: draft.text.clone(),
-        finish: if draft.stopped { "end" } else { "max_output_tokens" },
+    Ok(Response {
+        sentences: sentences::sentences(text).into_iter().map(sentence).collect(),
+        text: text.to_owned(),
+        finish: if pen[0].ended() { "end" } else { "max_output_tokens" },
         ..nothing
-    }
+    })
 }
 
 /// The unit of the passage that holds most of the sentence; `None` when less than half of it is there.

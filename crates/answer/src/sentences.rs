@@ -43,9 +43,57 @@ pub fn repeats(text: &str) -> Option<usize> {
     (ended && before.iter().any(|span| slice(text, *span) == words)).then_some(last.start as usize)
 }
 
+/// The start of a text being written that stays when more is: without a last sentence that may yet repeat an earlier
+/// one, a character that may not be whole, and white space at the end.
+pub fn settled(text: &str) -> &str {
+    let spans = sentences(text);
+    let whole = text.trim_end_matches(char::REPLACEMENT_CHARACTER).trim_end();
+    let Some((last, before)) = spans.split_last() else { return whole };
+    let words = slice(text, *last);
+    if !before.iter().any(|span| slice(text, *span).starts_with(&words)) {
+        return whole;
+    }
+    let end = text.char_indices().nth(last.start as usize).map_or(text.len(), |(at, _)| at);
+    text[..end.min(whole.len())].trim_end()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_may_be_taken_back_is_not_settled() {
+        for (text, expected) in [
+            ("It is £30. It i", "It is £30."),
+            ("It is £30. It was", "It is £30. It was"),
+            ("It is £30. ", "It is £30."),
+            ("Caf\u{FFFD}", "Caf"),
+            ("", ""),
+        ] {
+            assert_eq!(settled(text), expected, "{text:?}");
+        }
+    }
+
+    proptest! {
+        /// A writer that appends pieces and drops a repeated sentence, as a draft does, never takes back settled text.
+        #[test]
+        fn settled_text_is_never_taken_back(pieces in prop::collection::vec("(a|b|a b| |\\. |\\.|!|\n|1|。|\u{FFFD})", 1..24)) {
+            let (mut text, mut said) = (String::new(), String::new());
+            for piece in pieces {
+                text.push_str(&piece);
+                if let Some(kept) = repeats(&text) {
+                    text = text.chars().take(kept).collect();
+                    break;
+                }
+                let now = settled(text.trim_start());
+                // An unfinished character is replaced by what follows; here it stays, which is as good.
+                prop_assert!(now.starts_with(&said), "{said:?} then {now:?}");
+                said = now.to_owned();
+            }
+            prop_assert!(text.trim().starts_with(&said), "{said:?} of {text:?}");
+        }
+    }
 
     #[test]
     fn a_repeated_sentence_is_seen_when_it_ends() {
