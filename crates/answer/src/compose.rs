@@ -34,6 +34,8 @@ pub struct BlockTokens {
 }
 
 /// Composes the pages that cover the candidate's passage. `Ok(Err(part))`: that part's segment is damaged or gone.
+///
+/// Errors: [`Error::OtherRows`] for rows that this engine would not compute.
 pub fn compose(
     engine: &Engine,
     store: &kv::Store,
@@ -51,6 +53,10 @@ pub fn compose(
             }
             Err(Error::SegmentMissing { .. }) => {
                 return Ok(Err(damaged(candidate, part, "missing".to_owned())));
+            }
+            Err(Error::OtherRows { .. }) => {
+                let document = candidate.source.document.path.clone();
+                return Err(Error::OtherRows { document });
             }
             Err(error) => return Err(error),
         }
@@ -77,6 +83,9 @@ impl ComposedPassage {
                 segment: format!("{:?}", part.segment),
             });
         };
+        if !engine.computes(&segment, part.tokens.len()) {
+            return Err(Error::OtherRows { document: String::new() });
+        }
         let header_len = segment.n_tokens().saturating_sub(part.tokens.len());
         self.add_slots(engine, &segment, 0..header_len, None)?;
         let first = header_len + (tokens.start - part.tokens.start);

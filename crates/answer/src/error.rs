@@ -23,6 +23,11 @@ pub enum Error {
         "corpus {corpus:?} keeps {bound} KV, not {open}; ask with --kv-dtype {bound}, or add the documents to a new corpus"
     )]
     OtherKv { corpus: String, bound: String, open: &'static str },
+    #[error(
+        "{document} was read with another tokenizer, chat template or numerics than the open model has; read it again \
+         with: ibid add CORPUS FILES"
+    )]
+    OtherRows { document: String },
     #[error("segment {segment} of {document} is missing on disk; repeat: ibid add")]
     SegmentMissing { document: String, segment: String },
     #[error("answer {answer} cannot be given again: {missing}")]

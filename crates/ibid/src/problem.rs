@@ -134,6 +134,7 @@ fn of_answer(error: &answer::Error) -> Option<(u16, &'static str)> {
         Error::QuestionTooLong { .. } | Error::OutputTooLong { .. } => Some((413, "too_long")),
         Error::NothingToAsk { .. } => Some((409, "nothing_to_ask")),
         Error::OtherModel { .. } | Error::OtherKv { .. } => Some((409, "different_model")),
+        Error::OtherRows { .. } => Some((409, "outdated_kv")),
         Error::CannotReplay { .. } => Some((409, "cannot_replay")),
         Error::SegmentMissing { .. } => Some((500, "damaged_data")),
         Error::QuestionFile { .. } => Some((422, "bad_question_file")),

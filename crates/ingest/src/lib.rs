@@ -14,6 +14,7 @@ mod error;
 mod import;
 mod index;
 mod library;
+mod outdated;
 mod parts;
 mod pipeline;
 mod prefill;

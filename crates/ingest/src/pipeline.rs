@@ -73,6 +73,8 @@ pub struct AddReport {
     pub skipped: Vec<Skipped>,
     /// What `verify` had set aside, read again.
     pub repaired: Vec<Repaired>,
+    /// Document paths, among the changed, whose KV was made by another tokenizer, chat template or numerics.
+    pub outdated: Vec<String>,
     /// Tokens computed in this run, document headers included.
     pub tokens_prefilled: u64,
     /// Bytes deleted with what lost its last reference.
@@ -112,9 +114,11 @@ impl Ingest {
         let mut found = blocking(move || discover(&named)).await??;
         self.stores.catalog.bind_model(&corpus.id, &self.model()).await?;
         let hashed = self.hash(&mut found, watch).await?;
-        let plan = self.plan(corpus, &found, hashed, options).await?;
+        let mut plan = self.plan(corpus, &found, hashed, options).await?;
+        let outdated = self.plan_outdated(corpus, &mut plan).await?;
         let mut report = AddReport {
             corpus_version: corpus.version,
+            outdated,
             unchanged: plan.unchanged.len() as u64,
             missing: paths(&plan.missing),
             skipped: found.skipped.clone(),
@@ -177,17 +181,20 @@ impl Ingest {
         Ok(())
     }
 
-    /// SHA-256 of every file. One that cannot be read is skipped.
+    /// SHA-256 of every file. One that cannot be read, or whose first bytes tell that it holds no document, is skipped:
+    /// it is neither read whole nor kept.
     async fn hash(&self, found: &mut Discovered, watch: &mut Watch<'_>) -> Result<Vec<FoundFile>> {
         let mut meter = Meter::new(Stage::Hash, 0, found.files.len() as u64);
         let mut hashed = Vec::new();
         for (path, source) in &found.files {
-            let source = source.clone();
-            match blocking(move || hash_file(&source, |_| Ok(()))).await? {
+            let (source, limits) = (source.clone(), self.limits.clone());
+            let hash = move || {
+                corpus::extract::look(&source, &limits).map_err(|error| error.to_string())?;
+                hash_file(&source, |_| Ok(())).map_err(|error| error.to_string())
+            };
+            match blocking(hash).await? {
                 Ok(file) => hashed.push(FoundFile { path: path.clone(), file }),
-                Err(error) => {
-                    found.skipped.push(Skipped { path: path.clone(), reason: error.to_string() });
-                }
+                Err(reason) => found.skipped.push(Skipped { path: path.clone(), reason }),
             }
             meter.add(1);
             watch.tell(meter.progress(0)).await?;
@@ -292,11 +299,15 @@ impl Ingest {
         Ok(())
     }
 
-    /// Also when text was registered but the process ended before its parts were.
+    /// Also when text was registered but the process ended before its parts were, or when an interrupted run cut it
+    /// into the tokens of another tokenizer.
     async fn is_unread(&self, document: &Document) -> Result<bool> {
         Ok(match document.version.state {
             State::Queued | State::Extracting => true,
-            State::Prefilling => self.stores.catalog.parts(document.version.id).await?.is_empty(),
+            State::Prefilling => {
+                let parts = self.stores.catalog.parts(document.version.id).await?;
+                parts.is_empty() || !self.spells(document).await?
+            }
             _ => false,
         })
     }

@@ -105,7 +105,7 @@ impl Ingest {
     }
 
     /// The parts of a document as this engine makes them, from the stored text.
-    async fn plan_again(&self, document: &Document) -> Result<Vec<PlannedPart>> {
+    pub(crate) async fn plan_again(&self, document: &Document) -> Result<Vec<PlannedPart>> {
         let Some(stored) = document.version.stored else { return Ok(Vec::new()) };
         let passages = self.stores.catalog.passages(document.version.id).await?;
         let (library, engine) = (self.stores.library.clone(), self.engine.clone());

@@ -12,7 +12,8 @@ use crate::{
 use compute::{Int8, Reference, Rows};
 use corpus::tokens::Tokenizer;
 use kv::{
-    Context, ContextId, Dtype, PAGE_TOKENS, PageBuf, PageOrder, PageShape, RowKind, SegmentSpec, StoredLayer,
+    Context, ContextId, Dtype, PAGE_TOKENS, PageBuf, PageOrder, PageShape, RowKind, Segment, SegmentSpec,
+    StoredLayer,
 };
 use std::{ops::ControlFlow, path::Path, sync::Arc};
 
@@ -128,6 +129,16 @@ impl Engine {
         context.id()
     }
 
+    /// Whether this engine would compute the very rows of `segment`, whose last `own_tokens` tokens are the document's
+    /// and whose first are its document header: the same weights, tokenizer, header, numerics and KV type.
+    pub fn computes(&self, segment: &Segment, own_tokens: u64) -> bool {
+        let header_len = segment.n_tokens().saturating_sub(own_tokens) as usize;
+        // A document header is cut between characters, so that its tokens spell its text.
+        let document_header = self.tokenizer.decode(&segment.tokens()[..header_len]);
+        let context = document_header.map(|text| self.part_context(&text));
+        context.is_ok_and(|context| context == segment.context()) && segment.dtype() == self.kv_dtype()
+    }
+
     /// The segment that `prefill_part(&tokens)` fills. Full-reach layers of one page lie together: one read a page.
     pub fn segment_spec(&self, context: ContextId, tokens: Vec<u32>) -> SegmentSpec {
         let shape = self.page_shape();
@@ -204,9 +215,25 @@ fn load_run(file: &weights::Model, config: &ModelConfig, arithmetic: Arithmetic)
 
 /// Logits of every token, `[n_tokens, vocab]`, from a bare checkpoint: no tokenizer, header or template needed.
 pub fn logits_of(path: &Path, numerics: Numerics, ids: &[u32]) -> Result<Rows> {
+    bare_logits(path, |file, config| load_run(file, config, numerics.into()), ids)
+}
+
+/// The same on the fast path with a given instruction set and KV type: the bits do not depend on the first.
+pub fn fast_logits_on(path: &Path, isa: compute::Isa, kv_dtype: Dtype, ids: &[u32]) -> Result<Rows> {
+    let load = |file: &weights::Model, config: &ModelConfig| -> Result<Box<dyn Run>> {
+        Ok(Box::new(Model::load(file, config, Int8::with_isa(isa), Some(kv_dtype))?))
+    };
+    bare_logits(path, load, ids)
+}
+
+fn bare_logits(
+    path: &Path,
+    load: impl FnOnce(&weights::Model, &ModelConfig) -> Result<Box<dyn Run>>,
+    ids: &[u32],
+) -> Result<Rows> {
     let file = weights::Model::open(path)?;
     let config = ModelConfig::read(&file)?;
-    let run = load_run(&file, &config, numerics.into())?;
+    let run = load(&file, &config)?;
     let shape = PageShape { n_kv_heads: config.n_kv_heads, head_dim: config.head_dim };
     let mut sequence = Sequence::new(config.n_layers, shape, run.kv_dtype());
     let batch = Batch { sequence: &mut sequence, ids, logits: 0..ids.len(), mass: None };

@@ -20,7 +20,7 @@ mod template;
 
 pub use config::{ModelConfig, RopeScaling};
 pub use decode::{Decoding, Finish, Step};
-pub use engine::{Arithmetic, Engine, Header, Numerics, logits_of};
+pub use engine::{Arithmetic, Engine, Header, Numerics, fast_logits_on, logits_of};
 pub use error::{Error, Result};
 pub use forward::{Batch, Mass, Run};
 pub use plan::{LayerPlan, Reach};

@@ -13,7 +13,9 @@ pub enum ExtractError {
     #[error("bytes do not decode as {encoding} ({detail}); save the file as UTF-8")]
     BadEncoding { encoding: String, detail: String },
     /// `limit` is the field of [`super::Limits`] that was passed, or `stack`.
-    #[error("the document passes the limit {limit} = {allowed}; split it or raise the limit")]
+    #[error(
+        "the document passes the limit {limit} = {allowed}; split it or raise limits.{limit} in the configuration"
+    )]
     ParserLimit { limit: String, allowed: u64 },
     #[error("the parser stopped unexpectedly ({reason}); the file is probably damaged")]
     ParserCrashed { reason: String },

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Bounds of one extraction. Start values follow the security limits of document-extraction services in the field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Bytes of the file itself.
     pub input_bytes: u64,

@@ -58,6 +58,12 @@ fn summarise(corpus: &Corpus, report: &AddReport, out: &Out) {
             rest::label(path)
         ));
     }
+    if !report.outdated.is_empty() {
+        out.line(format_args!(
+            "  {} documents were read again: the model's tokenizer, chat template or numerics have changed",
+            report.outdated.len()
+        ));
+    }
     if !report.missing.is_empty() {
         out.line(format_args!(
             "  {} documents were not found any more and are kept; --prune removes them",
@@ -70,7 +76,7 @@ fn summarise(corpus: &Corpus, report: &AddReport, out: &Out) {
         "object": "ingest", "corpus_id": corpus.id.as_str(), "corpus": corpus.name,
         "job_id": report.job.as_ref().map(base::Id::as_str), "corpus_version": report.corpus_version,
         "added": report.added, "changed": report.changed, "removed": report.removed,
-        "unchanged": report.unchanged, "missing": report.missing,
+        "unchanged": report.unchanged, "missing": report.missing, "outdated": report.outdated,
         "refused": report.refused.iter().map(refused).collect::<Vec<_>>(),
         "skipped": report.skipped.iter().map(skipped).collect::<Vec<_>>(),
         "repaired": report.repaired.iter().map(repaired).collect::<Vec<_>>(),

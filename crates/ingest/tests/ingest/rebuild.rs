@@ -1,11 +1,15 @@
 //! Derived state that was damaged comes back as it was.
 
-use std::fs;
+use std::{fs, sync::Arc};
 
 use ingest::Error;
 use kv::SegmentId;
+use scout::{Engine, Numerics};
 
-use crate::workplace::{Workplace, open_engine, prose};
+use crate::{
+    tiny_model,
+    workplace::{Workplace, open_engine, prose},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_segment_is_set_aside_and_computed_again_bit_for_bit() {
@@ -63,4 +67,60 @@ async fn a_lost_or_damaged_index_is_built_again_from_the_texts() {
     }
     let again = stores.snapshot(&place.corpus).await.unwrap();
     assert_eq!(again.index.search("oats in year 7", 5, None).unwrap(), hits);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_chat_template_or_tokenizer_under_the_same_weights_has_everything_read_again() {
+    let mut place = Workplace::new().await;
+    let model = place.temp.path().join("model");
+    let open = |template: &str| {
+        tiny_model::write_folder(&model, template);
+        let cache = model.parent().unwrap();
+        Arc::new(Engine::open(&model, Numerics::Fast, cache, &mut |_| ()).unwrap())
+    };
+    let turn = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}";
+    place.ingest.engine = open(turn);
+    place.write("a.txt", &prose("rye", 20));
+    place.write("b.txt", &prose("oats", 20));
+    place.add().await;
+    assert_eq!(place.add().await.outdated, Vec::<String>::new());
+    let before = place.document("reports/a.txt").await;
+    let fingerprint = *place.ingest.engine.fingerprint();
+
+    place.ingest.engine = open(&format!("Read. {turn}"));
+    assert_eq!(*place.ingest.engine.fingerprint(), fingerprint, "the weights are the same");
+    fs::remove_file(place.folder().join("b.txt")).unwrap();
+    let report = place.add().await;
+    assert_eq!(report.outdated, ["reports/a.txt", "reports/b.txt"], "also what was not named again");
+    assert_eq!((report.changed, report.unchanged, report.missing.len()), (2, 0, 0));
+    let after = place.document("reports/a.txt").await;
+    assert_eq!(after.version.number, before.version.number + 1);
+    let kv = &place.ingest.stores.kv;
+    for part in place.ingest.stores.catalog.parts(after.version.id).await.unwrap() {
+        let segment = kv.open_segment(&SegmentId(part.segment.0)).unwrap().unwrap();
+        assert!(place.ingest.engine.computes(&segment, part.tokens.len()));
+        assert!(!open(turn).computes(&segment, part.tokens.len()));
+    }
+    place.write("b.txt", &prose("oats", 20));
+    assert_eq!(place.add().await.outdated, Vec::<String>::new(), "once is enough");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_document_is_neither_read_whole_nor_kept() {
+    let mut place = Workplace::new().await;
+    place.ingest.limits = Arc::new(corpus::Limits { input_bytes: 1_000, ..corpus::Limits::default() });
+    place.write("a.txt", "The mill grinds rye.");
+    place.write("long.txt", &"rye ".repeat(1_000));
+    fs::write(place.folder().join("film.mp4"), [&b"\0\0\0\x18ftypmp42"[..], &[0; 500]].concat()).unwrap();
+    let report = place.add().await;
+    let skipped: Vec<(&str, bool)> = report
+        .skipped
+        .iter()
+        .map(|skipped| (skipped.path.as_str(), skipped.reason.contains("input_bytes = 1000")))
+        .collect();
+    assert_eq!(skipped, [("reports/film.mp4", false), ("reports/long.txt", true)], "{report:?}");
+    assert_eq!((report.added, place.documents().await.len()), (1, 1));
+    let originals =
+        place.kept_files().into_keys().filter(|path| path.starts_with("objects/original")).count();
+    assert_eq!(originals, 1);
 }

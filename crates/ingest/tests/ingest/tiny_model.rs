@@ -3,9 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
 use weights::{
     Array, DType, Value,
-    testing::{GgufWriter, quantise_q8_0},
+    testing::{GgufWriter, f32_bytes, quantise_q8_0, safetensors},
 };
 
 const DIM: u64 = 64;
@@ -64,6 +65,62 @@ pub fn write(folder: &Path, seed: u64) -> PathBuf {
     let path = folder.join(format!("tiny-{seed}.gguf"));
     std::fs::write(&path, gguf.to_bytes()).unwrap();
     path
+}
+
+/// The same shape as a folder of safetensors, whose chat template lies beside the weights and not in them.
+pub fn write_folder(folder: &Path, template: &str) {
+    let mut random = Random(7);
+    let head_dim = DIM / HEADS;
+    let mut tensors = vec![("model.embed_tokens.weight".to_owned(), vec![tokens().len() as u64, DIM])];
+    for layer in 0..LAYERS {
+        for (name, rows, cols) in [
+            ("self_attn.q_proj", HEADS * head_dim, DIM),
+            ("self_attn.k_proj", KV_HEADS * head_dim, DIM),
+            ("self_attn.v_proj", KV_HEADS * head_dim, DIM),
+            ("self_attn.o_proj", DIM, HEADS * head_dim),
+            ("mlp.gate_proj", HIDDEN, DIM),
+            ("mlp.up_proj", HIDDEN, DIM),
+            ("mlp.down_proj", DIM, HIDDEN),
+        ] {
+            tensors.push((format!("model.layers.{layer}.{name}.weight"), vec![rows, cols]));
+        }
+        for name in ["input_layernorm", "post_attention_layernorm"] {
+            tensors.push((format!("model.layers.{layer}.{name}.weight"), vec![DIM]));
+        }
+    }
+    tensors.push(("model.norm.weight".to_owned(), vec![DIM]));
+    let data: Vec<Vec<u8>> = tensors
+        .iter()
+        .map(|(_, shape)| {
+            let values: Vec<f32> = (0..shape.iter().product()).map(|_| random.next() * 0.2).collect();
+            f32_bytes(&values)
+        })
+        .collect();
+    let entries: Vec<_> = tensors
+        .iter()
+        .zip(&data)
+        .map(|((name, shape), bytes)| (name.as_str(), "F32", shape.as_slice(), bytes.as_slice()))
+        .collect();
+    let vocab: serde_json::Map<_, _> = tokens().into_iter().zip((0..).map(|id: u32| id.into())).collect();
+    let special = |content: &str| json!({"id": vocab[content], "content": content, "special": true, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false});
+    let tokenizer = json!({
+        "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "post_processor": null, "decoder": null,
+        "added_tokens": [special("<|im_start|>"), special("<|im_end|>")],
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+        "model": {"type": "BPE", "vocab": vocab, "merges": ["t h", "i n"]},
+    });
+    let config = json!({
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": DIM, "intermediate_size": HIDDEN,
+        "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "num_key_value_heads": KV_HEADS,
+        "head_dim": head_dim, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+        "vocab_size": tokens().len(), "tie_word_embeddings": true, "hidden_act": "silu",
+    });
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(folder.join("model.safetensors"), safetensors(&entries)).unwrap();
+    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    std::fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let tokenizer_config = json!({"chat_template": template, "eos_token": "<|im_end|>"});
+    std::fs::write(folder.join("tokenizer_config.json"), tokenizer_config.to_string()).unwrap();
 }
 
 /// The 256 byte symbols of byte-level BPE, two merged ones and the turn markers.
