@@ -16,7 +16,7 @@ const N_TOKENS: usize = 150;
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| open(&fixture("gguf/quantised.gguf"), Numerics::Fast));
 
 /// Reproducible ids that are no special tokens.
-fn some_ids(n: usize, seed: u32) -> Vec<u32> {
+pub fn some_ids(n: usize, seed: u32) -> Vec<u32> {
     (0..n as u32).map(|i| 3 + (i.wrapping_mul(2_654_435_761).wrapping_add(seed * 977) >> 7) % 256).collect()
 }
 
@@ -227,6 +227,17 @@ fn bf16_kv_is_another_segment_and_another_split_gives_its_bits_too() {
     };
     let logits = run(70);
     assert_same_bits(&run(1), &logits, "split over bf16 pages");
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        assert_same_bits(&pool.install(|| run(70)), &logits, "threads over bf16 pages");
+    }
+    let mut sequences = [engine.sequence(), engine.sequence()];
+    let mut steps: Vec<Step<'_>> = sequences
+        .iter_mut()
+        .map(|sequence| Step { sequence, ids: &ids, logits: 0..ids.len(), mass: None })
+        .collect();
+    let both = flat(&engine.step(&mut steps).unwrap().logits);
+    assert_same_bits(&both, &[logits.clone(), logits.clone()].concat(), "batch over bf16 pages");
     assert_ne!(logits, in_one_go(&ids), "int8 KV rounds otherwise");
 
     let reference = Arithmetic { numerics: Numerics::Reference, ..arithmetic };

@@ -1,11 +1,12 @@
 //! Parity: the engine against Hugging Face's logits on small checkpoints and on the default model, the fast path
-//! against itself bit for bit, and the models and inputs the engine refuses.
+//! against itself and its committed bits, and the models and inputs the engine refuses.
 //!
 //! `fixtures/generate.py` makes the checkpoints. Tests of the default model need `IBID_TEST_MODEL`, the path of
 //! SmolLM2-135M-Instruct.Q4_1.gguf, and say so where it is absent.
 
 mod checkpoints;
 mod golden;
+mod golden_bits;
 mod identity;
 mod refusals;
 mod smollm2;
