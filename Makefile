@@ -34,10 +34,10 @@ demo: toolchain
 	ibid() { echo "\$$ ibid $$*"; $(RELEASE) --data $(DEMO_DATA) "$$@"; }
 	ibid model fetch
 	ibid add first examples/corpus/debian-constitution.docx
-	ibid ask first "How long is the Project Secretary's term of office?" || [ $$? -eq 3 ]
+	ibid ask first "How long is the Project Secretary's term of office?"
 	echo 'Now the whole sample corpus. Stop with Ctrl-C whenever you like; make demo goes on where it stopped.'
 	ibid add sample examples/corpus
-	ibid ask sample 'Who invented the Monotype machine?' || [ $$? -eq 3 ]
+	ibid ask sample 'Who invented the Monotype machine?'
 	echo 'Ask your own: $(RELEASE) --data $(DEMO_DATA) ask sample "..."'
 
 test: toolchain nextest

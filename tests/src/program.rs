@@ -190,3 +190,15 @@ pub fn said(answer: &Value) -> Value {
 pub fn prefilled(answer: &Value) -> u64 {
     answer["usage"]["prefilled_corpus_tokens"].as_u64().unwrap_or_else(|| panic!("{answer:#}"))
 }
+
+/// Without a model nearly every test of this crate ends at once and passes; this one says so.
+#[test]
+fn a_model_is_named_or_its_absence_is_meant() {
+    let named = std::env::var_os("IBID_TEST_MODEL").is_some();
+    let meant = std::env::var_os("IBID_TEST_WITHOUT_MODEL").is_some();
+    assert!(
+        named || meant,
+        "IBID_TEST_MODEL names no model file, so that hardly anything is tested: run make test, or set \
+         IBID_TEST_WITHOUT_MODEL=1 to do without"
+    );
+}

@@ -4,6 +4,7 @@ use crate::{
     documents::{self, HONEY_ANSWER, HONEY_QUESTION},
     program::{Bench, prefilled, said},
 };
+use serde_json::Value;
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -36,7 +37,16 @@ fn add_a_long_document(bench: &Bench) -> (Background, impl Sized) {
         .unwrap();
     let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
     let adding = Background(child);
-    assert!(said.any(|line| line.unwrap().contains(r#""stage":"prefill""#)));
+    let mut progress = said.by_ref().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let under_way =
+        progress.find(|event| event["stage"] == "prefill" && event["rate"].as_f64() > Some(0.0)).unwrap();
+    assert_eq!(
+        (&under_way["event"], &under_way["unit"]),
+        (&"progress".into(), &"tokens".into()),
+        "{under_way}"
+    );
+    assert!(under_way["done"].as_u64() < under_way["total"].as_u64(), "{under_way}");
+    assert!(under_way["eta_s"].as_u64() > Some(0), "{under_way}");
     (adding, said)
 }
 

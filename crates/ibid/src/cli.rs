@@ -122,8 +122,11 @@ pub struct Ask {
     #[arg(long = "document", value_name = "DOCUMENT")]
     pub documents: Vec<String>,
     /// 0 always takes the likeliest token
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_parser = temperature)]
     pub temperature: f32,
+    /// Draws from the smallest set of tokens whose probability reaches this; with a temperature above 0
+    #[arg(long, default_value_t = 1.0, value_parser = share)]
+    pub top_p: f32,
     /// Makes answers of a temperature above 0 repeatable
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -285,6 +288,20 @@ pub enum Config {
     /// Print every setting and where it comes from
     #[command(after_help = "Example:\n  ibid config show")]
     Show,
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        _ => Err("give a number above 0 and up to 1".into()),
+    }
+}
+
+fn temperature(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(temperature) if (0.0..=100.0).contains(&temperature) => Ok(temperature),
+        _ => Err("give a number from 0 to 100".into()),
+    }
 }
 
 impl Command {

@@ -3,11 +3,12 @@
 //! `POST /v1/command` takes a [`Request`] and answers with one event per line (NDJSON) until the exit event.
 
 use crate::{
-    cli::{Command, Global},
+    cli::Command,
     data_folder::DataFolder,
     event::{Cancel, Event, Out},
     owner::Owner,
     problem::{Failure, Problem},
+    settings::Settings,
 };
 use anyhow::{Context, Result};
 use axum::{Json, Router, body::Body, extract::State, response::Response, routing::post};
@@ -29,9 +30,11 @@ use tokio_stream::{StreamExt, wrappers::UnboundedReceiverStream};
 /// `sun_path` of a socket address holds 108 bytes with its closing zero (unix(7)).
 const SOCKET_PATH_LIMIT: usize = 107;
 
+/// A command with the settings of the place where it was typed.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Request {
-    pub global: Global,
+    pub settings: Settings,
+    pub json: bool,
     pub command: Command,
 }
 
@@ -90,9 +93,9 @@ async fn command(
     State((owner, stopping)): State<(Arc<Owner>, Cancel)>,
     Json(request): Json<Request>,
 ) -> Response {
-    let (out, listener) = Out::new(request.global.json);
+    let (out, listener) = Out::new(request.json);
     if request.command.runs_in_owner() && !stopping.requested() {
-        tokio::spawn(async move { owner.run(&request.global, &request.command, &out).await });
+        tokio::spawn(async move { owner.run(&request.settings, &request.command, &out).await });
     } else {
         let busy =
             Failure::new(423, "busy", "the process that owns the data folder does not run this command");

@@ -79,7 +79,8 @@ async fn run(cli: Cli, out: &Out) -> Result<()> {
     if owner::run_without_owner(&data, &global, &command, out).await.is_some() {
         return Ok(());
     }
-    let request = Request { global, command };
+    let (settings, _) = Settings::load(&data, &global)?;
+    let request = Request { settings, json: global.json, command };
     let mut told = false;
     loop {
         if let Some(lock) = data.try_lock()? {
@@ -122,8 +123,7 @@ async fn forward(socket: &std::path::Path, request: &Request, out: &Out) -> Resu
 }
 
 async fn own(data: DataFolder, mut lock: data_folder::Lock, request: &Request, out: &Out) -> Result<()> {
-    let (settings, _) = Settings::load(&data, &request.global)?;
-    let owner = Arc::new(Owner::open(data.clone(), &settings).await?);
+    let owner = Arc::new(Owner::open(data.clone(), &request.settings).await?);
     let server = if request.command.serves_others() {
         Some(Server::start(&data, owner.clone(), out.cancel.clone())?)
     } else {
@@ -135,7 +135,7 @@ async fn own(data: DataFolder, mut lock: data_folder::Lock, request: &Request, o
         command: request.command.name().into(),
         socket: server.as_ref().map(|server| server.socket.clone()),
     })?;
-    owner.run(&request.global, &request.command, out).await;
+    owner.run(&request.settings, &request.command, out).await;
     if let Some(server) = server {
         server.finish().await;
     }

@@ -76,17 +76,13 @@ impl Owner {
             stores: self.stores.clone(),
             engine: self.engine(settings, out).await?,
             worker: Arc::new(worker),
-            limits: Arc::new(corpus::Limits::default()),
+            limits: Arc::new(settings.limits.clone()),
         })
     }
 
     /// Runs one command to its exit event.
-    pub async fn run(&self, global: &Global, command: &Command, out: &Out) {
-        let outcome = match Settings::load(&self.data, global) {
-            Ok((settings, _)) => self.dispatch(&settings, command, out).await,
-            Err(error) => Err(error),
-        };
-        finish(outcome, out);
+    pub async fn run(&self, settings: &Settings, command: &Command, out: &Out) {
+        finish(self.dispatch(settings, command, out).await, out);
     }
 
     async fn dispatch(&self, settings: &Settings, command: &Command, out: &Out) -> Result<Exit> {

@@ -3,8 +3,9 @@
 use crate::{cli::Global, data_folder::DataFolder, problem::Failure};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use corpus::Limits;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 use toml::{Table, Value};
 
 /// Values in force. Every key can stand in `config.toml`, or in the environment as `IBID_` and its name in capitals.
@@ -19,6 +20,8 @@ pub struct Settings {
     pub kv_dtype: KvDtype,
     /// Memory for KV pages read from disk, MiB.
     pub kv_cache_mib: u64,
+    /// What one document may cost; a table `[limits]` of `config.toml`.
+    pub limits: Limits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +59,13 @@ impl Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { model: String::new(), numerics: Numerics::Fast, kv_dtype: KvDtype::Auto, kv_cache_mib: 256 }
+        Self {
+            model: String::new(),
+            numerics: Numerics::Fast,
+            kv_dtype: KvDtype::Auto,
+            kv_cache_mib: 256,
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -77,7 +86,14 @@ impl Settings {
         let environment = std::env::vars().filter_map(|(name, value)| {
             name.strip_prefix("IBID_").map(|key| (key.to_ascii_lowercase(), value))
         });
-        merge(file, environment, flags).map_err(|e| refused(e).into())
+        let (mut settings, origins) = merge(file, environment, flags).map_err(refused)?;
+        // The process that carries a command out may stand in another folder.
+        if Path::new(&settings.model).exists()
+            && let Ok(path) = std::path::absolute(&settings.model)
+        {
+            settings.model = path.to_string_lossy().into_owned();
+        }
+        Ok((settings, origins))
     }
 }
 
@@ -104,7 +120,8 @@ fn merge(
                     .map_err(|_| format!("IBID_{} is {text:?}, not a number", key.to_uppercase()))?;
                 put(key, Value::Integer(number), "environment");
             }
-            Some(_) => put(key, Value::String(text), "environment"),
+            Some(Value::String(_)) => put(key, Value::String(text), "environment"),
+            Some(_) => return Err(format!("{key} cannot be set in the environment; set it in config.toml")),
             // Other variables of this prefix (IBID_DATA) are no settings.
             None => {}
         }
@@ -134,6 +151,7 @@ mod tests {
             numerics: Numerics::Reference,
             kv_dtype: KvDtype::Auto,
             kv_cache_mib: 64,
+            limits: Limits::default(),
         };
         assert_eq!(settings, expected);
         assert_eq!((origins["model"], origins["kv_cache_mib"]), ("environment", "config.toml"));
@@ -142,6 +160,16 @@ mod tests {
         let (settings, origins) = merge(file, environment(), &flags).unwrap();
         assert_eq!((settings.model.as_str(), origins["model"]), ("c", "flag"));
         assert_eq!((settings.kv_dtype, origins["kv_dtype"]), (KvDtype::Bf16, "flag"));
+    }
+
+    #[test]
+    fn limits_are_a_table_of_the_file() {
+        let none = std::iter::empty;
+        let file = "[limits]\npages = 7".parse().unwrap();
+        let (settings, _) = merge(file, none(), &Global::default()).unwrap();
+        assert_eq!(settings.limits, Limits { pages: 7, ..Limits::default() });
+        let unknown = merge("[limits]\npags = 7".parse().unwrap(), none(), &Global::default()).unwrap_err();
+        assert!(unknown.contains("pags"), "{unknown}");
     }
 
     #[test]

@@ -1,13 +1,23 @@
 //! Shows a command's events to whoever started it: words and a progress bar, or JSON and NDJSON.
 
-use crate::event::{Event, Progress};
+use crate::{
+    event::{Event, Progress},
+    rest::printable,
+};
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::{io::Write, time::Duration};
+use std::{
+    io::{IsTerminal, Write},
+    time::{Duration, Instant},
+};
 use tokio::sync::mpsc;
+
+/// Between two lines of progress where standard error is a file or a pipe.
+const LINE_PERIOD: Duration = Duration::from_secs(10);
 
 /// Prints until the exit event; its code is returned. 1 when the events end without one.
 pub async fn show(mut events: mpsc::UnboundedReceiver<Event>, json: bool) -> u8 {
-    let mut terminal = Terminal { json, bar: None, stage: String::new() };
+    let lines = !std::io::stderr().is_terminal();
+    let mut terminal = Terminal { json, lines, bar: None, stage: String::new(), said: None };
     while let Some(event) = events.recv().await {
         if let Some(code) = terminal.print(&event) {
             return code;
@@ -19,8 +29,12 @@ pub async fn show(mut events: mpsc::UnboundedReceiver<Event>, json: bool) -> u8 
 
 struct Terminal {
     json: bool,
+    /// Progress as lines now and then, not as a bar that is redrawn.
+    lines: bool,
     bar: Option<ProgressBar>,
     stage: String,
+    /// When the last line of progress was written.
+    said: Option<Instant>,
 }
 
 impl Terminal {
@@ -32,6 +46,8 @@ impl Terminal {
             Event::Text { text } => {
                 self.clear();
                 let mut out = std::io::stdout().lock();
+                // A document's text goes to a pipe as it is; a terminal would obey what is in it.
+                let text = if out.is_terminal() { printable(text) } else { text.clone() };
                 let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
             }
             Event::Object { value } => {
@@ -44,14 +60,14 @@ impl Terminal {
             }
             Event::Note { text } => {
                 self.clear();
-                let _ = writeln!(std::io::stderr(), "{text}");
+                let _ = writeln!(std::io::stderr(), "{}", printable(text));
             }
             Event::Problem(problem) if self.json => {
                 let _ = writeln!(std::io::stderr(), "{}", serde_json::json!(problem));
             }
             Event::Problem(problem) => {
                 self.clear();
-                let _ = writeln!(std::io::stderr(), "error: {}", problem.detail);
+                let _ = writeln!(std::io::stderr(), "error: {}", printable(&problem.detail));
             }
             Event::Exit { code } => {
                 self.clear();
@@ -62,6 +78,15 @@ impl Terminal {
     }
 
     fn progress(&mut self, progress: &Progress) {
+        if self.lines {
+            // Short work is not worth a line: the first is written once a period has gone by.
+            let said = *self.said.get_or_insert_with(Instant::now);
+            if said.elapsed() >= LINE_PERIOD {
+                self.said = Some(Instant::now());
+                let _ = writeln!(std::io::stderr(), "{}: {}", progress.stage, describe(progress));
+            }
+            return;
+        }
         if self.stage != progress.stage {
             self.clear();
             self.stage.clone_from(&progress.stage);

@@ -13,7 +13,8 @@ pub(super) async fn judge(
     answer: &Answer,
     golds: &mut GoldSpans,
 ) -> Result<Judged> {
-    let refused = answer.grounding == Grounding::NotInCorpus;
+    // Words that nothing supports are no refusal: they were said.
+    let refused = answer.grounding == Grounding::NotInCorpus && answer.text.is_empty();
     let holds = |list: &[String]| list.iter().any(|accepted| contains(&answer.text, accepted));
     let answer_right = !refused
         && holds(&question.accept)

@@ -360,7 +360,9 @@ fn styles_scripts_templates_drawings_and_hidden_elements_are_no_text() {
 fn deep_and_endless_html_meets_its_limits() {
     let depth = limit("html_depth", 512);
     for tag in ["<div>", "<b><div>", "<table><tr><td>", "<svg>", "<a><div>", "<ul><li>", "<blockquote>"] {
-        let html = format!("<!doctype html>{}", tag.repeat(5_000_000 / tag.len()));
+        // Five million of the one that the field's bomb nests; as many bytes of the others.
+        let n = if tag == "<div>" { 5_000_000 } else { 5_000_000 / tag.len() };
+        let html = format!("<!doctype html>{}", tag.repeat(n));
         assert_eq!(extract("a.html", html.as_bytes()).expect_err(tag), depth, "{tag}");
     }
     let limits = Limits { html_nodes: 10_000, ..Limits::default() };
@@ -378,7 +380,7 @@ fn deep_and_endless_html_meets_its_limits() {
 }
 
 #[test]
-fn five_million_closed_divisions_end() {
+fn half_a_million_closed_divisions_end() {
     let html = format!("<!doctype html><p>start</p>{}<p>end", "<div></div>".repeat(500_000));
     assert_eq!(extract("a.html", html.as_bytes()).expect("text").text, "start\n\nend");
     let stray = format!("<!doctype html><p>start</p>{}<p>end", "</p></b><table>x</table>".repeat(20_000));

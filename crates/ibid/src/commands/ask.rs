@@ -19,7 +19,7 @@ pub async fn run(owner: &Owner, settings: &Settings, args: &Ask, out: &Out) -> R
     let request = AskRequest {
         documents: args.documents.clone(),
         max_output_tokens: args.max_output_tokens.unwrap_or(defaults.max_output_tokens),
-        sampling: Sampling { temperature: args.temperature, seed: args.seed, ..Sampling::default() },
+        sampling: Sampling { temperature: args.temperature, top_p: args.top_p, seed: args.seed },
         ..defaults
     };
     let answer = answer::ask(&ingest, &corpus, &request, &mut |event| tell(event, out)).await?;
@@ -43,6 +43,7 @@ pub fn tell(event: AskEvent, out: &Out) {
     match event {
         AskEvent::Text(text) => out.text(rest::printable(&text)),
         AskEvent::Rebuilding { document, tokens, reason } => {
+            let document = rest::label(&document);
             out.note(format!("reading {tokens} tokens of {document} again: {reason}"));
         }
     }
@@ -53,8 +54,12 @@ pub fn show(answer: &Answer, out: &Out) -> Result<()> {
     if !answer.text.is_empty() {
         out.line("");
     }
-    if answer.grounding == Grounding::NotInCorpus {
-        out.line("not in these documents");
+    match (answer.grounding, answer.text.is_empty()) {
+        (Grounding::NotInCorpus, true) => out.line("not in these documents"),
+        (Grounding::NotInCorpus, false) => {
+            out.line("\nnot in these documents: nothing there supports these words")
+        }
+        _ => {}
     }
     for citation in &answer.citations {
         out.line(format_args!("\n[{}] {}, {}", citation.number, place(citation), status(citation)));

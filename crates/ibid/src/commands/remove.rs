@@ -23,7 +23,8 @@ pub async fn run(owner: &Owner, args: &Remove, out: &Out) -> Result<Exit> {
         }
     };
     out.line(format_args!(
-        "removed {name}: {} freed in {} files",
+        "removed {}: {} freed in {} files",
+        rest::label(&name),
         rest::bytes(freed.bytes),
         freed.files.len()
     ));

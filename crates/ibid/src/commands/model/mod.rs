@@ -41,7 +41,7 @@ fn the_only_one(data: &DataFolder) -> Result<PathBuf, Failure> {
 }
 
 /// Models in the data folder, by name; temporary files begin with a dot.
-fn fetched(models: &Path) -> Vec<PathBuf> {
+pub fn fetched(models: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(models).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries
         .filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
