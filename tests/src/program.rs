@@ -178,6 +178,13 @@ pub fn said(answer: &Value) -> Value {
     for name in ["id", "corpus_id", "corpus_version", "created_at", "usage"] {
         object.remove(name);
     }
+    for document in said["attention_map"]["documents"].as_array_mut().expect("an answer has an attention map")
+    {
+        document.as_object_mut().expect("a stretch of the axis is an object").remove("id");
+    }
+    for related in said["related"].as_array_mut().expect("an answer lists what is related") {
+        related.as_object_mut().expect("a related passage is an object").remove("document_id");
+    }
     for citation in said["citations"].as_array_mut().expect("an answer has citations") {
         for name in ["document_id", "file_id"] {
             citation["source"].as_object_mut().expect("a citation has a source").remove(name);

@@ -1,6 +1,6 @@
 //! The REST objects of an answer.
 
-use crate::verify::Status;
+use crate::{attention::AttentionMap, verify::Status};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +83,18 @@ pub struct Citation {
     pub evidence: Vec<Evidence>,
 }
 
+/// A passage near a question that the documents do not answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Related {
+    pub document_id: String,
+    pub path: String,
+    pub title: String,
+    pub start_char: u64,
+    pub end_char: u64,
+    pub page: Option<u32>,
+    pub text: String,
+}
+
 /// From counters in the forward pass and the KV store.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
@@ -112,6 +124,9 @@ pub struct Answer {
     pub citations: Vec<Citation>,
     /// Spans of the text that nothing in the documents supports.
     pub unsupported_spans: Vec<AnswerSpan>,
+    /// Where a person may look further when the answer is not in the documents; no evidence.
+    pub related: Vec<Related>,
+    pub attention_map: AttentionMap,
     pub usage: Usage,
     pub stop_reason: String,
     /// When it was stored, Unix milliseconds; `created_at` of the interface is made from it.

@@ -3,24 +3,21 @@
 use crate::{
     Error, Result, Weights,
     answer::{Answer, Citation, Grounding, Usage},
-    cite::cite,
+    attention::attention_map,
+    check::check_request,
+    cite::{cite, related},
     compose::DamagedPart,
     gather::{Gathered, gather},
-    read::{Tail, question_tail},
+    read::Tail,
+    remember::remember,
     respond::{MAX_OUTPUT_TOKENS, Plan, Response, respond},
 };
-use base::{CharSpan, Id, IdKind};
-use catalog::{Corpus, NewAnswer};
+use catalog::Corpus;
 use ingest::{Ingest, Snapshot};
 use scout::Sampling;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// Tokens a question may have.
-const MAX_QUESTION_TOKENS: u64 = 1_024;
-/// Tokens that are composed of one passage at most: its own, which two parts may share, and the document header of
-/// either part.
-const MAX_COMPOSED_TOKENS: u64 = corpus::passages::MAX_TOKENS + 2 * ingest::MAX_HEADER_TOKENS as u64;
 /// Segments that may be rebuilt for one question before it is given up.
 const MAX_REBUILDS: usize = 16;
 
@@ -46,9 +43,20 @@ impl Mode {
     }
 }
 
+/// An earlier question of a conversation with its answer. It helps to find passages and stands in the prompt; nothing
+/// of it can be cited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    pub question: String,
+    pub answer: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AskRequest {
     pub question: String,
+    /// Oldest first; of a long one the newest turns that fit are taken.
+    #[serde(default)]
+    pub history: Vec<Turn>,
     pub mode: Mode,
     /// Ids or paths; empty asks all documents.
     pub documents: Vec<String>,
@@ -63,6 +71,7 @@ impl AskRequest {
     pub fn new(question: &str, mode: Mode) -> Self {
         Self {
             question: question.to_owned(),
+            history: Vec::new(),
             mode,
             documents: Vec::new(),
             max_output_tokens: MAX_OUTPUT_TOKENS,
@@ -124,8 +133,7 @@ pub(crate) async fn give(
     }
     let bytes_before = ingest.stores.kv.counters().bytes_read;
 
-    let mut gathered =
-        gather(ingest, &snapshot, &request.question, &request.documents, request.passages).await?;
+    let mut gathered = gather(ingest, &snapshot, request, request.passages).await?;
     let mut first_text = None;
     let mut hear = |event: AskEvent| {
         if matches!(event, AskEvent::Text(_)) {
@@ -135,7 +143,6 @@ pub(crate) async fn give(
     };
     let (response, prefilled) = respond_or_rebuild(ingest, &mut gathered, &tail, request, &mut hear).await?;
     let ttft_ms = first_text.unwrap_or_else(|| start.elapsed()).as_millis() as u64;
-    let (citations, unsupported) = cite(&gathered, &response);
     let usage = Usage {
         corpus_tokens: counts.tokens,
         reused_corpus_tokens: response.reused_tokens.saturating_sub(prefilled),
@@ -146,7 +153,24 @@ pub(crate) async fn give(
         ttft_ms,
         output_tokens_per_s: rate(response.output_tokens, response.decode_s),
     };
-    let answer = Answer {
+    let answer = cited(ingest, &snapshot, request, &gathered, response, usage).await?;
+    Ok(Given { answer, gathered, snapshot })
+}
+
+/// The REST object of a response.
+async fn cited(
+    ingest: &Ingest,
+    snapshot: &Snapshot,
+    request: &AskRequest,
+    gathered: &Gathered,
+    response: Response,
+    usage: Usage,
+) -> Result<Answer> {
+    let (citations, unsupported_spans) = cite(gathered, &response);
+    let grounding = grounding(&response, &citations);
+    let documents = ingest.stores.catalog.documents(&snapshot.corpus.id, snapshot.corpus.version).await?;
+    let axis = documents.into_iter().map(|d| (d.id.to_string(), d.version.tokens));
+    Ok(Answer {
         object: "answer".into(),
         id: String::new(),
         corpus_id: snapshot.corpus.id.to_string(),
@@ -154,53 +178,20 @@ pub(crate) async fn give(
         status: "completed".into(),
         question: request.question.clone(),
         mode: request.mode.as_str().into(),
-        grounding: grounding(&response, &citations),
+        grounding,
+        attention_map: attention_map(axis, gathered, &response, &citations),
+        related: if grounding == Grounding::NotInCorpus { related(gathered) } else { Vec::new() },
         text: response.text,
         citations,
-        unsupported_spans: unsupported,
+        unsupported_spans,
         usage,
         stop_reason: response.finish.into(),
         created_ms: 0,
-    };
-    Ok(Given { answer, gathered, snapshot })
+    })
 }
 
 fn rate(tokens: u64, seconds: f64) -> f64 {
     if seconds > 0.0 { tokens as f64 / seconds } else { 0.0 }
-}
-
-/// Whether the request can be carried out; gives what follows a composed passage.
-fn check_request(ingest: &Ingest, corpus: &Corpus, request: &AskRequest) -> Result<Tail> {
-    let (engine, question) = (&ingest.engine, &request.question);
-    if !question.chars().any(|c| c.is_alphanumeric()) {
-        return Err(Error::EmptyQuestion);
-    }
-    let tail = question_tail(engine, question)?;
-    let tokens = tail.question.len() as u64;
-    if tokens > MAX_QUESTION_TOKENS {
-        return Err(Error::QuestionTooLong { tokens, limit: MAX_QUESTION_TOKENS });
-    }
-    let window = engine.config().window;
-    let taken = engine.header().ids.len() as u64 + MAX_COMPOSED_TOKENS + tail.ids.len() as u64;
-    let (asked, limit) = (request.max_output_tokens, window.saturating_sub(taken));
-    if asked > limit {
-        return Err(Error::OutputTooLong { asked, limit, window });
-    }
-    let open = engine.fingerprint().to_string();
-    let open_kv = engine.kv_dtype().name();
-    match &corpus.model {
-        None => Err(Error::NothingToAsk { corpus: corpus.name.clone() }),
-        Some(bound) if bound.fingerprint != open => Err(Error::OtherModel {
-            corpus: corpus.name.clone(),
-            bound: bound.name.clone(),
-            bound_fingerprint: bound.fingerprint.clone(),
-            open: engine.name().to_owned(),
-        }),
-        Some(bound) if bound.kv_dtype != open_kv => {
-            Err(Error::OtherKv { corpus: corpus.name.clone(), bound: bound.kv_dtype.clone(), open: open_kv })
-        }
-        Some(_) => Ok(tail),
-    }
 }
 
 /// Runs the model on its own thread; a damaged segment is rebuilt from the text and the question asked again.
@@ -241,62 +232,4 @@ fn grounding(response: &Response, citations: &[Citation]) -> Grounding {
         (_, n) if n < response.sentences.len() => Grounding::PartlySupported,
         _ => Grounding::Supported,
     }
-}
-
-/// Stores the answer with what replay needs.
-async fn remember(
-    ingest: &Ingest,
-    snapshot: &Snapshot,
-    gathered: &Gathered,
-    request: &AskRequest,
-    answer: Answer,
-) -> Result<Answer> {
-    let citations =
-        answer.citations.iter().map(|c| stored_citation(gathered, c)).collect::<Result<Vec<_>>>()?;
-    let composed = gathered.candidates.iter().take(request.passages);
-    let new = NewAnswer {
-        corpus: snapshot.corpus.id.clone(),
-        corpus_version: snapshot.corpus.version,
-        model_fingerprint: ingest.engine.fingerprint().to_string(),
-        question: request.question.clone(),
-        mode: answer.mode.clone(),
-        seed: request.sampling.seed,
-        status: answer.status.clone(),
-        grounding: json(&answer.grounding).as_str().unwrap_or_default().to_owned(),
-        text: answer.text.clone(),
-        plan: json(request),
-        usage: json(&answer.usage),
-        detail: serde_json::json!({
-            "unsupported_spans": answer.unsupported_spans, "stop_reason": answer.stop_reason,
-        }),
-        citations,
-        sources: composed.map(|candidate| candidate.source.document.id.clone()).collect(),
-    };
-    let (id, created_ms) = ingest.stores.catalog.insert_answer(&snapshot.corpus.owner, &new).await?;
-    Ok(Answer { id: id.to_string(), created_ms, ..answer })
-}
-
-fn stored_citation(gathered: &Gathered, citation: &Citation) -> Result<catalog::Citation> {
-    let id = Id::parse(IdKind::Document, &citation.source.document_id).expect("ids of our own citations");
-    let version = gathered
-        .candidates
-        .iter()
-        .find(|c| c.source.document.id == id)
-        .map(|c| c.source.document.version.id)
-        .expect("a citation points at a gathered document");
-    Ok(catalog::Citation {
-        number: citation.number,
-        answer: CharSpan::new(citation.answer_span.start, citation.answer_span.end),
-        document: id,
-        version,
-        title: citation.source.title.clone(),
-        source: CharSpan::new(citation.source.start_char, citation.source.end_char),
-        quote: citation.quote.clone(),
-        detail: json(citation),
-        source_removed: false,
-    })
-}
-
-fn json(value: &impl Serialize) -> serde_json::Value {
-    serde_json::to_value(value).expect("plain structures always encode")
 }

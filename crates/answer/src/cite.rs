@@ -1,8 +1,8 @@
 //! Cite: from chosen units to citations with exact places in the canonical text, each verified against it.
 
 use crate::{
-    answer::{AnswerSpan, Citation, Context, Evidence, PageBox, SourceSpan, Verification},
-    gather::{Gathered, QuotableUnit, Source, terms},
+    answer::{AnswerSpan, Citation, Context, Evidence, PageBox, Related, SourceSpan, Verification},
+    gather::{Candidate, Gathered, QuotableUnit, Source, terms},
     lexical::support,
     quote::Chosen,
     respond::Response,
@@ -62,6 +62,28 @@ fn citation(
         source,
         quote,
     }
+}
+
+/// Passages that are named when the answer is not in the documents, at most.
+const RELATED: usize = 3;
+
+/// The passages that the word index ranks best.
+pub fn related(gathered: &Gathered) -> Vec<Related> {
+    let near = |candidate: &Candidate| {
+        let source = &candidate.source;
+        let bytes = candidate.passage.bytes;
+        let place = place(source, bytes, &CharIndex::new(&source.text.text));
+        Related {
+            document_id: place.document_id,
+            path: place.path,
+            title: place.title,
+            start_char: place.start_char,
+            end_char: place.end_char,
+            page: place.page_start,
+            text: source.text.text[bytes.start as usize..bytes.end as usize].to_owned(),
+        }
+    };
+    gathered.candidates.iter().take(RELATED).map(near).collect()
 }
 
 fn evidence(unit: &QuotableUnit, sentence: &str) -> Vec<Evidence> {

@@ -1,6 +1,6 @@
 //! Gather: the best passages for a question, with the text and the quotable units each one holds. No model runs here.
 
-use crate::{Result, choose::UnitEvidence, expected::Expected, lexical::Question};
+use crate::{AskRequest, Result, Turn, choose::UnitEvidence, expected::Expected, lexical::Question};
 use base::ByteSpan;
 use catalog::{Document, Part, Passage, State, VersionId};
 use corpus::{BlockKind, Unit, units::units};
@@ -15,6 +15,9 @@ use std::{
 const RELATED_WORDS: usize = 12;
 /// Weight of a related term's BM25 score, times its cosine.
 const RELATED: f32 = 0.5;
+/// Weight of the BM25 score of a term of the turn before; of the one before that, half as much.
+const EARLIER: f32 = 0.5;
+const EARLIER_TURNS: usize = 3;
 /// Words of more than about a seventh of the passages say too little to be related to anything; nats.
 const LEAST_IDF: f64 = 2.0;
 
@@ -50,23 +53,25 @@ pub fn terms(text: &str) -> Vec<String> {
     search::terms(text).into_iter().map(|term| term.text).collect()
 }
 
-/// The `k` best passages of the snapshot, within `documents` when it names any (ids or paths).
+/// The `k` best passages of the snapshot for a question, within the documents it names if any (ids or paths). Words of
+/// earlier turns help to find them; what they weigh is judged by the question alone.
 pub async fn gather(
     ingest: &Ingest,
     snapshot: &Snapshot,
-    question: &str,
-    documents: &[String],
+    request: &AskRequest,
     k: usize,
 ) -> Result<Gathered> {
     let stores = &ingest.stores;
+    let question = request.question.as_str();
     let asking = Asking {
         weighed: tokio::task::block_in_place(|| weigh(&ingest.engine, snapshot, question))?,
         words: question,
         expected: Expected::of(question),
     };
-    let scope = scope(stores, snapshot, documents).await?;
-    let related: Vec<(String, f32)> =
+    let scope = scope(stores, snapshot, &request.documents).await?;
+    let mut related: Vec<(String, f32)> =
         asking.weighed.related().into_iter().map(|(term, cosine)| (term, RELATED * cosine)).collect();
+    related.extend(earlier_terms(&request.history, &asking.weighed));
     let hits = snapshot.index.search_related(question, &related, k, scope.as_deref())?;
     let top = hits.first().map_or(1.0, |hit| f64::from(hit.score)).max(f64::MIN_POSITIVE);
     let mut sources: HashMap<u64, Arc<Source>> = HashMap::new();
@@ -90,6 +95,23 @@ pub async fn gather(
         candidates.push(Candidate { source, passage, units });
     }
     Ok(Gathered { question: asking.weighed, candidates })
+}
+
+/// Terms of earlier turns that the question does not have, the newest weighing most.
+fn earlier_terms(history: &[Turn], asking: &Question) -> Vec<(String, f32)> {
+    let mut found: Vec<(String, f32)> = Vec::new();
+    let mut weight = EARLIER;
+    for turn in history.iter().rev().take(EARLIER_TURNS) {
+        for (words, share) in [(&turn.question, 1.0), (&turn.answer, 0.5)] {
+            for term in terms(words) {
+                if !asking.holds(&term) && !found.iter().any(|(known, _)| *known == term) {
+                    found.push((term, weight * share));
+                }
+            }
+        }
+        weight *= 0.5;
+    }
+    found
 }
 
 /// The question's terms with their weights, and the terms that the model holds for near.

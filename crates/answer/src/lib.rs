@@ -5,6 +5,8 @@
 
 mod answer;
 mod ask;
+mod attention;
+mod check;
 mod choose;
 mod cite;
 mod compose;
@@ -16,14 +18,16 @@ mod gather;
 mod lexical;
 mod quote;
 mod read;
+mod remember;
 mod replay;
 mod respond;
 mod sentences;
 mod trie;
 mod verify;
 
-pub use answer::{Answer, Citation, Grounding, Usage};
-pub use ask::{AskEvent, AskRequest, Mode, ask};
+pub use answer::{Answer, Citation, Grounding, Related, Usage};
+pub use ask::{AskEvent, AskRequest, Mode, Turn, ask};
+pub use attention::{AttentionMap, DocumentTokens};
 pub use choose::{UnitEvidence, Weights};
 pub use error::{Error, Result};
 pub use eval::{EvalQuestion, EvalReport, Extras, evaluate};

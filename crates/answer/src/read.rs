@@ -2,6 +2,7 @@
 
 use crate::{
     Result,
+    ask::Turn,
     compose::ComposedPassage,
     gather::{Candidate, Gathered},
 };
@@ -11,6 +12,9 @@ use std::ops::Range;
 /// Tokens of the question, the last ones, whose likelihood is asked for: their logits take 4 bytes × vocabulary each.
 const FIT_TOKENS: usize = 48;
 
+/// Tokens of earlier turns in a prompt, at most.
+pub const MAX_HISTORY_TOKENS: u64 = 1_024;
+
 /// The end of a prompt: the question and what closes the user's turn.
 pub struct Tail {
     pub ids: Vec<u32>,
@@ -18,13 +22,30 @@ pub struct Tail {
     pub question: Range<usize>,
 }
 
-/// The question, encoded so that no text in it can become a special token, and the end of the user's turn.
-pub fn question_tail(engine: &Engine, question: &str) -> Result<Tail> {
-    let opening = engine.tokenizer().encode_document("\n\nQuestion:")?.ids;
+/// Earlier turns, then the question, encoded so that no text in them can become a special token, and the end of the
+/// user's turn.
+pub fn question_tail(engine: &Engine, question: &str, history: &[Turn]) -> Result<Tail> {
+    let mut opening = earlier(engine, history)?;
+    opening.extend(engine.tokenizer().encode_document("\n\nQuestion:")?.ids);
     let words = engine.tokenizer().encode_document(&format!(" {}", question.trim()))?.ids;
     let question = opening.len()..opening.len() + words.len();
     let ids = [&opening, &words, &engine.header().suffix_ids].map(Vec::as_slice).concat();
     Ok(Tail { ids, question })
+}
+
+/// The newest turns that fit [`MAX_HISTORY_TOKENS`], oldest first.
+fn earlier(engine: &Engine, history: &[Turn]) -> Result<Vec<u32>> {
+    let (mut taken, mut left) = (Vec::new(), MAX_HISTORY_TOKENS);
+    for Turn { question, answer } in history.iter().rev() {
+        let turn = format!("\n\nEarlier question: {}\nEarlier answer: {}", question.trim(), answer.trim());
+        let ids = engine.tokenizer().encode_document(&turn)?.ids;
+        if ids.len() as u64 > left {
+            break;
+        }
+        left -= ids.len() as u64;
+        taken.push(ids);
+    }
+    Ok(taken.into_iter().rev().flatten().collect())
 }
 
 /// One passage being asked.
@@ -33,6 +54,8 @@ pub struct Asked {
     pub composed: ComposedPassage,
     /// Of the next token, `[vocab]`.
     pub logits: Vec<f32>,
+    /// Attention mass of the question's tokens on each composed document token.
+    pub by_token: Vec<(u64, f64)>,
 }
 
 /// Reads `tail` behind every passage and behind the header alone, as one batch. Gives each passage its next logits, and
@@ -64,6 +87,7 @@ pub fn read_question(
         let candidate = &mut gathered.candidates[asked.candidate];
         candidate.units.iter_mut().for_each(|unit| unit.evidence.fit = fit);
         share_mass(candidate, &by_token);
+        asked.by_token = by_token;
     }
     Ok(())
 }

@@ -40,6 +40,8 @@ pub struct Response {
     pub reused_tokens: u64,
     pub finish: &'static str,
     pub decode_s: f64,
+    /// Per composed candidate, its index and the attention mass on its document tokens.
+    pub looked: Vec<(usize, Vec<(u64, f64)>)>,
 }
 
 /// `Ok(Err(part))`: a stored segment is damaged and has to be rebuilt first; nothing was said then. `said` hears the
@@ -56,7 +58,9 @@ pub fn respond(
     let mut asked = Vec::new();
     for candidate in 0..gathered.candidates.len().min(plan.passages) {
         match compose(engine, store, &gathered.candidates[candidate])? {
-            Ok(composed) => asked.push(Asked { candidate, composed, logits: Vec::new() }),
+            Ok(composed) => {
+                asked.push(Asked { candidate, composed, logits: Vec::new(), by_token: Vec::new() });
+            }
             Err(part) => return Ok(Err(part)),
         }
     }
@@ -77,6 +81,7 @@ pub fn respond(
     };
     response.output_tokens += pens.iter().map(Pen::n_tokens).sum::<u64>();
     response.decode_s = start.elapsed().as_secs_f64();
+    response.looked = asked.into_iter().map(|asked| (asked.candidate, asked.by_token)).collect();
     Ok(Ok(Response { question_tokens, reused_tokens, ..response }))
 }
 

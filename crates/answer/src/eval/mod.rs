@@ -11,7 +11,7 @@ mod rule;
 pub use reuse::{Pair, Reuse};
 
 use crate::{
-    AskRequest, Result, UnitEvidence,
+    AskRequest, Mode, Result, UnitEvidence,
     ask::give,
     gather::{Gathered, gather},
 };
@@ -171,7 +171,7 @@ pub async fn evaluate(
 
 async fn rank(ingest: &Ingest, corpus: &Corpus, question: &EvalQuestion) -> Result<Gathered> {
     let snapshot = ingest.stores.snapshot(corpus).await?;
-    gather(ingest, &snapshot, &question.question, &[], RECALL_AT).await
+    gather(ingest, &snapshot, &AskRequest::new(&question.question, Mode::Auto), RECALL_AT).await
 }
 
 impl Tally {

@@ -66,7 +66,7 @@ impl Reuse {
 /// Asks one passage both ways. `None` when the question has no accepted answer to measure.
 pub(super) fn pair(ingest: &Ingest, question: &EvalQuestion, candidate: &Candidate) -> Result<Option<Pair>> {
     let engine = &ingest.engine;
-    let tail = question_tail(engine, &question.question)?;
+    let tail = question_tail(engine, &question.question, &[])?;
     let reused = match compose(engine, &ingest.stores.kv, candidate)? {
         Ok(composed) => composed.sequence,
         Err(part) => {
