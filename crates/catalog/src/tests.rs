@@ -6,6 +6,8 @@ use tempfile::TempDir;
 
 use crate::*;
 
+mod lists;
+
 const MARKER: &str = "Zaunkoenig-gross-47119";
 
 fn digest(n: u8) -> Digest {
