@@ -6,8 +6,11 @@
 //! dropped before its file is deleted; [`Catalog::orphans`] repairs whatever a crash left in between.
 
 mod answer;
+mod answer_event;
+mod asking;
 mod citation;
 mod connection;
+mod conversation;
 mod corpus;
 mod digest;
 mod document;
@@ -23,9 +26,12 @@ mod removal;
 mod row;
 mod segment;
 
-pub use answer::{Answer, AnswerSummary, NewAnswer};
+pub use answer::{Answer, AnswerStatus};
+pub use answer_event::AnswerEvent;
+pub use asking::{NewAnswer, NewQuestion};
 pub use citation::Citation;
 pub use connection::{Catalog, CommitSeam};
+pub use conversation::Conversation;
 pub use corpus::{Corpus, CorpusCounts, CorpusStorage, ModelIdentity};
 pub use digest::Digest;
 pub use document::Document;

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use crate::*;
 
+mod asking;
 mod lists;
 
 const MARKER: &str = "Zaunkoenig-gross-47119";
@@ -194,6 +195,17 @@ async fn jobs_report_stop_on_request_and_end_once() {
     let listed = catalog.jobs(LOCAL_OWNER).await.unwrap();
     assert_eq!((listed[0].state, &listed[0].progress), (JobState::Failed, &progress));
     assert!(catalog.unfinished().await.unwrap().is_empty());
+}
+
+fn question(corpus: &Id) -> NewQuestion {
+    NewQuestion {
+        corpus: corpus.clone(),
+        conversation: None,
+        question: "who?".into(),
+        mode: "auto".into(),
+        seed: u64::MAX - 1,
+        request: json!({"max_output_tokens": 9}),
+    }
 }
 
 fn answer(corpus: &Id, document: &Document) -> NewAnswer {
