@@ -7,7 +7,9 @@
 
 mod answer;
 mod answer_event;
+mod api_key;
 mod asking;
+mod browser_session;
 mod citation;
 mod connection;
 mod conversation;
@@ -28,7 +30,9 @@ mod segment;
 
 pub use answer::{Answer, AnswerStatus};
 pub use answer_event::AnswerEvent;
+pub use api_key::{Key, NewKey, Scope};
 pub use asking::{NewAnswer, NewQuestion};
+pub use browser_session::Session;
 pub use citation::Citation;
 pub use connection::{Catalog, CommitSeam};
 pub use conversation::Conversation;

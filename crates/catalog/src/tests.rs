@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use crate::*;
 
 mod asking;
+mod keys;
 mod lists;
 
 const MARKER: &str = "Zaunkoenig-gross-47119";
