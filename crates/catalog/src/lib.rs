@@ -28,6 +28,7 @@ mod passage;
 mod removal;
 mod row;
 mod segment;
+mod usage;
 
 pub use answer::{Answer, AnswerStatus};
 pub use answer_event::AnswerEvent;
@@ -50,6 +51,7 @@ pub use page::{Listed, Page};
 pub use part::{NewPart, Part, PartRef};
 pub use passage::Passage;
 pub use removal::{Dropped, Freed, Object};
+pub use usage::Usage;
 
 #[cfg(test)]
 mod tests;

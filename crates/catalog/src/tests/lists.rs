@@ -1,4 +1,4 @@
-//! Lists by cursor.
+//! Lists by cursor, and sums over what an owner has.
 
 use super::*;
 
@@ -84,4 +84,42 @@ async fn documents_are_listed_once_as_shown_or_as_staged_since() {
     let known = catalog.file_with_bytes(LOCAL_OWNER, digest(1)).await.unwrap();
     assert_eq!(known.map(|file| file.bytes), Some(10));
     assert_eq!(catalog.file_with_bytes("someone", digest(1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn usage_counts_shared_bytes_once_and_sums_what_answers_took() {
+    let (_dir, catalog) = open().await;
+    assert_eq!(catalog.usage(LOCAL_OWNER).await.unwrap(), Usage::default());
+    let one = catalog.create_corpus(LOCAL_OWNER, "one").await.unwrap().id;
+    let two = catalog.create_corpus(LOCAL_OWNER, "two").await.unwrap().id;
+    ingest(&catalog, &one, vec![found("a", 1)]).await;
+    ingest(&catalog, &two, vec![found("b", 1), found("c", 2)]).await;
+    let document = catalog.document(&one, "a").await.unwrap();
+    for _ in 0..2 {
+        let usage = json!({"output_tokens": 7, "prefilled_corpus_tokens": 2, "reused_corpus_tokens": 30, "ttft_ms": 1.5});
+        let new = NewAnswer { usage, ..answer(&one, &document) };
+        catalog.insert_answer(LOCAL_OWNER, &new).await.unwrap();
+    }
+    catalog.accept_answer(LOCAL_OWNER, &question(&one)).await.unwrap();
+    let expected = Usage {
+        corpora: 2,
+        documents: 3,
+        tokens: 36,
+        source_bytes: 10 + 20,
+        text_bytes: 1_001 + 1_002,
+        kv_bytes: 5_001 + 5_002,
+        answers: 3,
+        output_tokens: 14,
+        prefilled_corpus_tokens: 4,
+        reused_corpus_tokens: 60,
+    };
+    assert_eq!(catalog.usage(LOCAL_OWNER).await.unwrap(), expected);
+    assert_eq!(catalog.usage("someone").await.unwrap(), Usage::default());
+
+    assert_eq!(catalog.planned_tokens(LOCAL_OWNER).await.unwrap(), 36);
+    let plan = catalog.plan_ingest(&one, vec![found("d", 5)]).await.unwrap();
+    let staged = catalog.begin_ingest(LOCAL_OWNER, &one, &plan, start()).await.unwrap();
+    catalog.register_extraction(staged.staged[0].version.id, &extraction(5)).await.unwrap();
+    assert_eq!(catalog.planned_tokens(LOCAL_OWNER).await.unwrap(), 48);
+    assert_eq!(catalog.usage(LOCAL_OWNER).await.unwrap().tokens, 36, "what is staged is not visible yet");
 }
