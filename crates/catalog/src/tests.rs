@@ -10,6 +10,7 @@ mod asking;
 mod idempotency;
 mod keys;
 mod lists;
+mod owners;
 mod removal;
 
 const MARKER: &str = "Zaunkoenig-gross-47119";
