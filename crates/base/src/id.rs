@@ -10,6 +10,8 @@ pub enum IdKind {
     Corpus,
     Answer,
     Job,
+    Conversation,
+    Key,
 }
 
 impl IdKind {
@@ -20,6 +22,8 @@ impl IdKind {
             Self::Corpus => "corp_",
             Self::Answer => "ans_",
             Self::Job => "job_",
+            Self::Conversation => "conv_",
+            Self::Key => "key_",
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Table `citation`: which span of an answer rests on which span of a document, and the scrubbing of removed ones.
 
+use std::collections::HashMap;
+
 use base::{CharSpan, Id, IdKind};
 use serde_json::Value;
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
-    Catalog, Error, Result, VersionId,
+    Catalog, Error, Result, VersionId, answer,
     row::{Columns, int},
 };
 
@@ -28,14 +30,35 @@ pub struct Citation {
 }
 
 impl Catalog {
-    pub(crate) async fn citations(&self, answer: &Id) -> Result<Vec<Citation>> {
-        let rows = sqlx::query("SELECT * FROM citation WHERE answer_id = ?1 ORDER BY number")
-            .bind(answer.as_str())
-            .fetch_all(self.reader())
-            .await?;
-        rows.iter().map(read).collect()
+    /// The citations of some answers, each answer's by number.
+    pub(crate) async fn citations(
+        &self,
+        answers: impl Iterator<Item = &Id>,
+    ) -> Result<HashMap<Id, Vec<Citation>>> {
+        let ids = serde_json::Value::from_iter(answers.map(Id::as_str));
+        let rows = sqlx::query(
+            "SELECT * FROM citation WHERE answer_id IN (SELECT value FROM json_each(?1)) ORDER BY answer_id, number",
+        )
+        .bind(ids.to_string())
+        .fetch_all(self.reader())
+        .await?;
+        let mut citations = HashMap::<Id, Vec<Citation>>::new();
+        for row in &rows {
+            citations.entry(row.id(IdKind::Answer, "answer_id")?).or_default().push(read(row)?);
+        }
+        Ok(citations)
     }
 }
+
+/// Whether the document that a row of `source` names was removed: no version of it is visible. Its rows may outlast
+/// that for as long as a question that began before runs.
+macro_rules! source_gone {
+    () => {
+        "NOT EXISTS (SELECT 1 FROM document_version v WHERE v.document_id = source.document_id
+                     AND v.visible_from IS NOT NULL AND v.visible_to IS NULL)"
+    };
+}
+pub(crate) use source_gone;
 
 pub(crate) async fn insert(tx: &mut SqliteConnection, answer: &Id, citation: &Citation) -> Result<()> {
     sqlx::query(
@@ -70,7 +93,7 @@ pub(crate) async fn insert_source(tx: &mut SqliteConnection, answer: &Id, docume
 
 /// Scrubs what a document left in stored answers: its quotes, the sentences that rest on it, and all that an answer
 /// composed from it says without citing another document. Text is blacked out code point by code point, so that all
-/// other spans keep their places, and the plan goes: the answer cannot be replayed.
+/// other spans keep their places; the plan, the events and the kept replies go: the answer cannot be replayed.
 pub(crate) async fn scrub_document(tx: &mut SqliteConnection, document: &Id) -> Result<()> {
     let rows = sqlx::query(
         "SELECT answer_id FROM citation WHERE document_id = ?1 AND source_removed = 0
@@ -85,13 +108,14 @@ pub(crate) async fn scrub_document(tx: &mut SqliteConnection, document: &Id) -> 
     Ok(())
 }
 
-/// Scrubs a new answer of what it took from documents that are no longer there.
+/// Scrubs a new answer of what it took from documents that were removed.
 pub(crate) async fn scrub_removed_sources(tx: &mut SqliteConnection, answer: &Id) -> Result<()> {
-    let rows = sqlx::query(
+    let rows = sqlx::query(concat!(
         "SELECT document_id FROM (SELECT answer_id, document_id FROM citation
-                                  UNION SELECT answer_id, document_id FROM answer_source)
-         WHERE answer_id = ?1 AND NOT EXISTS (SELECT 1 FROM document WHERE id = document_id)",
-    )
+                                  UNION SELECT answer_id, document_id FROM answer_source) AS source
+         WHERE answer_id = ?1 AND ",
+        source_gone!()
+    ))
     .bind(answer.as_str())
     .fetch_all(&mut *tx)
     .await?;
@@ -130,9 +154,9 @@ async fn scrub(tx: &mut SqliteConnection, answer: &Id, document: &str) -> Result
     sqlx::query("DELETE FROM answer_source WHERE answer_id = ?1 AND document_id = ?2")
         .bind(answer.as_str())
         .bind(document)
-        .execute(tx)
+        .execute(&mut *tx)
         .await?;
-    Ok(())
+    answer::forget_copies(tx, answer).await
 }
 
 /// Replaces letters by U+2588, one for one, but those that stand in a kept span and in none that goes.

@@ -24,9 +24,10 @@ use crate::{Error, Result};
 /// `Ibid` as four ASCII bytes; bytes 68..72 of the database header.
 const APPLICATION_ID: u32 = 0x4962_6964;
 /// Every schema step, oldest first; a step's number is its position from 1 and the `user_version` it sets.
-const MIGRATIONS: [(&str, &str); 2] = [
+const MIGRATIONS: [(&str, &str); 3] = [
     ("catalog", include_str!("../../../migrations/0001_catalog.sql")),
     ("answer_source", include_str!("../../../migrations/0002_answer_source.sql")),
+    ("service", include_str!("../../../migrations/0003_service.sql")),
 ];
 const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -230,6 +231,7 @@ fn migrator(n: usize) -> Migrator {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::AnswerStatus;
 
     #[tokio::test]
     async fn a_catalog_of_an_older_program_is_brought_to_this_schema() {
@@ -255,5 +257,71 @@ mod tests {
         let version: i64 =
             sqlx::query_scalar("PRAGMA user_version").fetch_one(catalog.reader()).await.unwrap();
         assert_eq!(version as usize, MIGRATIONS.len());
+    }
+
+    /// A row in every table of schema 2.
+    const SCHEMA_2: [&str; 13] = [
+        "INSERT INTO corpus VALUES ('corp_00000000000000000000000001', 'local', 'a', 1, 'm', 'f', 'int8', '{}', 1, 2)",
+        "INSERT INTO corpus VALUES ('corp_00000000000000000000000002', 'local', 'b', 0, NULL, NULL, NULL, '{}', 1, 2)",
+        "INSERT INTO blob (kind, digest, bytes) VALUES ('original', zeroblob(32), 5)",
+        "INSERT INTO file VALUES ('file_00000000000000000000000001', 'local', zeroblob(32), 5, 1)",
+        "INSERT INTO segment (digest, bytes) VALUES (zeroblob(32), 7)",
+        "INSERT INTO job (id, owner_id, corpus_id, kind, state, created_ms, heartbeat_ms) VALUES
+             ('job_00000000000000000000000001', 'local', 'corp_00000000000000000000000001', 'ingest', 'succeeded', 1, 1)",
+        "INSERT INTO document VALUES
+             ('doc_00000000000000000000000001', 'local', 'corp_00000000000000000000000001', 'a.txt', 1)",
+        "INSERT INTO document_version (id, document_id, job_id, file_id, number, state, visible_from, created_ms) VALUES
+             (1, 'doc_00000000000000000000000001', 'job_00000000000000000000000001',
+              'file_00000000000000000000000001', 1, 'ready', 1, 1)",
+        "INSERT INTO part VALUES (1, 0, 0, 9, zeroblob(32), 'ready')",
+        "INSERT INTO passage VALUES (1, 0, 0, 9, 0, 9, NULL, NULL, '')",
+        "INSERT INTO job_document VALUES ('job_00000000000000000000000001', 'doc_00000000000000000000000001', 'added')",
+        "INSERT INTO answer VALUES
+             ('ans_00000000000000000000000001', 'local', 'corp_00000000000000000000000001', 1, 'f', 'who?', 'auto', -1,
+              'completed', 'supported', 'text', '{}', '{\"output_tokens\": 3}', '{}', 0, 77)",
+        "INSERT INTO citation VALUES ('ans_00000000000000000000000001', 1, 0, 4, 'doc_00000000000000000000000001', 1,
+              'title', 0, 4, 'quote', '{}', 0)",
+    ];
+
+    #[tokio::test]
+    async fn a_catalog_of_schema_2_keeps_every_row_and_reference() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("catalog.db");
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true).foreign_keys(true);
+        let old = SqlitePool::connect_with(options).await.unwrap();
+        migrator(2).run(&old).await.unwrap();
+        for sql in SCHEMA_2 {
+            sqlx::query(sql).execute(&old).await.unwrap();
+        }
+        sqlx::query("INSERT INTO answer_source SELECT answer_id, document_id FROM citation")
+            .execute(&old)
+            .await
+            .unwrap();
+        old.close().await;
+
+        let catalog = Catalog::open(&path).await.unwrap();
+        let broken = sqlx::query("PRAGMA foreign_key_check").fetch_all(catalog.reader()).await.unwrap();
+        assert!(broken.is_empty());
+        catalog.check_integrity().await.unwrap();
+        let corpora = catalog.corpora("local").await.unwrap();
+        assert_eq!(corpora.iter().map(|c| c.last_asked_ms).collect::<Vec<_>>(), [Some(77), None]);
+        let counts = catalog.corpus_counts(&corpora[0].id).await.unwrap();
+        assert_eq!((counts.documents, counts.ready), (1, 1));
+        let answer = catalog.answer("local", "ans_00000000000000000000000001").await.unwrap();
+        assert_eq!(
+            (answer.status, answer.grounding.as_deref()),
+            (AnswerStatus::Completed, Some("supported"))
+        );
+        assert_eq!((answer.seed, answer.conversation, answer.error), (u64::MAX, None, None));
+        assert_eq!((answer.text.as_str(), answer.citations[0].quote.as_str()), ("text", "quote"));
+        assert_eq!(catalog.usage("local").await.unwrap().output_tokens, 3);
+
+        // References still do their work: removal finds the old answer, a removed corpus takes everything along.
+        let document = catalog.document_of("local", "doc_00000000000000000000000001").await.unwrap();
+        catalog.remove_document(&document).await.unwrap();
+        let answer = catalog.answer("local", answer.id.as_str()).await.unwrap();
+        assert!(answer.source_removed && answer.citations[0].source_removed);
+        catalog.remove_corpus(&corpora[0].id).await.unwrap();
+        assert!(catalog.answer("local", answer.id.as_str()).await.is_err());
     }
 }

@@ -2,10 +2,11 @@
 
 use base::{Id, IdKind};
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
+use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
-    Catalog, Error, Result,
+    Catalog, Error, Listed, Page, Result,
+    page::{List, list},
     row::{Columns, mint, now_ms},
 };
 
@@ -27,6 +28,8 @@ pub struct Corpus {
     /// `None` until the first ingest binds one.
     pub model: Option<ModelIdentity>,
     pub metadata: Value,
+    /// When a question was last asked of it.
+    pub last_asked_ms: Option<u64>,
     pub created_ms: u64,
     pub updated_ms: u64,
 }
@@ -50,6 +53,8 @@ pub struct CorpusStorage {
     pub text_bytes: u64,
     pub kv_bytes: u64,
 }
+
+const OF_OWNER: List = list!("corpus", "SELECT * FROM corpus WHERE owner_id = ?1", "id");
 
 impl Catalog {
     /// Errors: [`Error::NameTaken`] when the owner has a corpus of this name.
@@ -92,6 +97,11 @@ impl Catalog {
             .fetch_all(self.reader())
             .await?;
         rows.iter().map(read).collect()
+    }
+
+    /// Corpora of an owner, by age.
+    pub async fn list_corpora(&self, owner: &str, page: &Page) -> Result<Listed<Corpus>> {
+        OF_OWNER.page(self.reader(), owner, page, read).await
     }
 
     /// Ties the corpus to a model the first time; afterwards only checks.
@@ -173,6 +183,12 @@ impl Catalog {
     }
 }
 
+/// Errors: [`Error::NotFound`] for a corpus of another owner too.
+pub(crate) async fn check_owner(tx: &mut SqliteConnection, owner: &str, corpus: &Id) -> Result<()> {
+    let row = sqlx::query("SELECT 1 FROM corpus WHERE id = ?1 AND owner_id = ?2").bind(corpus.as_str());
+    row.bind(owner).fetch_optional(tx).await?.map(drop).ok_or_else(|| Error::not_found("corpus", corpus))
+}
+
 fn read(row: &SqliteRow) -> Result<Corpus> {
     let model =
         match (row.opt_text("model_name")?, row.opt_text("model_fingerprint")?, row.opt_text("kv_dtype")?) {
@@ -188,6 +204,7 @@ fn read(row: &SqliteRow) -> Result<Corpus> {
         version: row.count("version")?,
         model,
         metadata: row.json("metadata")?,
+        last_asked_ms: row.opt_count("last_asked_ms")?,
         created_ms: row.count("created_ms")?,
         updated_ms: row.count("updated_ms")?,
     })

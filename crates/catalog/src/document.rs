@@ -3,7 +3,11 @@
 use base::{Id, IdKind};
 use sqlx::sqlite::SqliteRow;
 
-use crate::{Catalog, Error, Result, Version, document_version, row::Columns};
+use crate::{
+    Catalog, Error, Listed, Page, Result, Version, corpus, document_version,
+    page::{List, list},
+    row::Columns,
+};
 
 /// A document as one corpus version shows it.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +30,16 @@ macro_rules! select_documents {
     };
 }
 pub(crate) use select_documents;
+
+/// Each document once: as the newest corpus version shows it, or as an unfinished job has staged it since.
+const OF_CORPUS: List = list!(
+    "document",
+    select_documents!(
+        "WHERE d.corpus_id = ?1 AND v.visible_to IS NULL AND v.number =
+             (SELECT max(number) FROM document_version WHERE document_id = d.id AND visible_to IS NULL)"
+    ),
+    "d.id"
+);
 
 impl Catalog {
     /// The documents of one corpus version, by path, whatever their state.
@@ -52,6 +66,37 @@ impl Catalog {
         .fetch_optional(self.reader())
         .await?;
         row.as_ref().map(read).transpose()?.ok_or_else(|| Error::not_found("document", id_or_path))
+    }
+
+    /// Documents of a corpus, those too that are still being read, by age.
+    pub async fn list_documents(&self, owner: &str, corpus: &Id, page: &Page) -> Result<Listed<Document>> {
+        corpus::check_owner(&mut *self.reader().acquire().await?, owner, corpus).await?;
+        OF_CORPUS.page(self.reader(), corpus.as_str(), page, read).await
+    }
+
+    /// One document of an owner in its newest version, visible or staged.
+    pub async fn document_of(&self, owner: &str, id: &str) -> Result<Document> {
+        let row = sqlx::query(select_documents!(
+            "WHERE d.id = ?1 AND d.owner_id = ?2 AND v.visible_to IS NULL ORDER BY v.number DESC LIMIT 1"
+        ))
+        .bind(id)
+        .bind(owner)
+        .fetch_optional(self.reader())
+        .await?;
+        row.as_ref().map(read).transpose()?.ok_or_else(|| Error::not_found("document", id))
+    }
+
+    /// The documents of an owner that are this file, visible or staged; newest first, never none. They say which
+    /// corpora the file can be reached through and what it is called there.
+    pub async fn file_of(&self, owner: &str, file: &str) -> Result<Vec<Document>> {
+        let rows = sqlx::query(select_documents!(
+            "WHERE f.id = ?1 AND f.owner_id = ?2 AND d.owner_id = ?2 AND v.visible_to IS NULL ORDER BY v.id DESC"
+        ))
+        .bind(file)
+        .bind(owner)
+        .fetch_all(self.reader())
+        .await?;
+        if rows.is_empty() { Err(Error::not_found("file", file)) } else { rows.iter().map(read).collect() }
     }
 
     /// The documents a job has staged but not yet published, by path.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::job::JobState;
+use crate::{answer::AnswerStatus, job::JobState};
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -43,6 +43,8 @@ pub enum Error {
     DifferentModel { corpus: String, expected: String, got: String },
     #[error("job {job} is already {state}; start a new one")]
     JobFinished { job: String, state: JobState },
+    #[error("answer {answer} is already {status}; ask again")]
+    AnswerFinished { answer: String, status: AnswerStatus },
     #[error("cannot publish job {job}: {unfinished} of its documents are not finished")]
     Unfinished { job: String, unfinished: u64 },
     #[error("catalog row {table}.{column} holds {value:?}, which this program never writes")]

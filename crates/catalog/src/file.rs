@@ -4,7 +4,7 @@ use base::{Id, IdKind};
 use sqlx::SqliteConnection;
 
 use crate::{
-    Digest, Result,
+    Catalog, Digest, Result,
     row::{Columns, int, mint, now_ms, words},
 };
 
@@ -43,6 +43,22 @@ pub struct File {
     pub id: Id,
     pub sha256: Digest,
     pub bytes: u64,
+}
+
+impl Catalog {
+    /// The owner's file with these bytes. Says nothing of files of other owners.
+    pub async fn file_with_bytes(&self, owner: &str, sha256: Digest) -> Result<Option<File>> {
+        let row = sqlx::query("SELECT * FROM file WHERE owner_id = ?1 AND sha256 = ?2")
+            .bind(owner)
+            .bind(&sha256.0[..])
+            .fetch_optional(self.reader())
+            .await?;
+        row.map(|row| {
+            let id = row.id(IdKind::File, "id")?;
+            Ok(File { id, sha256: row.digest("sha256")?, bytes: row.count("bytes")? })
+        })
+        .transpose()
+    }
 }
 
 /// Registers a durable file; one that was about to be deleted lives again.

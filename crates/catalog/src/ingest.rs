@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::{Row, SqliteConnection};
 
 use crate::{
-    Catalog, Document, Error, JobKind, JobState, NewFile, NewJob, Result, State, VersionId, citation,
+    Catalog, Document, Error, JobKind, JobState, NewFile, NewJob, Result, State, VersionId, citation, corpus,
     file::register_file,
     job,
     row::{Columns, int, mint, now_ms, words},
@@ -122,8 +122,9 @@ impl Catalog {
     /// Errors: [`Error::JobFinished`] when the job to resume has succeeded or was cancelled.
     pub async fn begin_ingest(&self, owner: &str, corpus: &Id, plan: &Plan, start: Start) -> Result<Ingest> {
         let mut tx = self.write().await?;
+        corpus::check_owner(&mut tx, owner, corpus).await?;
         let job = match start {
-            Start::Resume(job) => job::restart(&mut tx, &job).await?,
+            Start::Resume(job) => job::restart(&mut tx, owner, corpus, &job).await?,
             Start::New { kind, params } => {
                 let new = NewJob { kind, corpus: Some(corpus.clone()), params };
                 job::insert(&mut tx, owner, &new, JobState::Running).await?

@@ -1,11 +1,12 @@
 //! Table `job`: everything slow, with honest progress. A job outlives the process that ran it.
 
 use base::{Id, IdKind};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
-    Catalog, Error, Result,
+    Catalog, Error, Listed, Page, Result, corpus,
+    page::{List, list},
     row::{Columns, int, mint, now_ms, words},
 };
 
@@ -66,10 +67,15 @@ pub struct Progress {
     pub rate: f64,
 }
 
+const OF_OWNER: List = list!("job", "SELECT * FROM job WHERE owner_id = ?1", "id");
+
 impl Catalog {
     /// Queues a job.
     pub async fn create_job(&self, owner: &str, new: &NewJob) -> Result<Job> {
         let mut tx = self.write().await?;
+        if let Some(corpus) = &new.corpus {
+            corpus::check_owner(&mut tx, owner, corpus).await?;
+        }
         let id = insert(&mut tx, owner, new, JobState::Queued).await?;
         let job = find(&mut tx, &id).await?;
         tx.commit().await?;
@@ -95,12 +101,36 @@ impl Catalog {
         rows.iter().map(read).collect()
     }
 
+    /// Jobs of an owner, by age.
+    pub async fn list_jobs(&self, owner: &str, page: &Page) -> Result<Listed<Job>> {
+        OF_OWNER.page(self.reader(), owner, page, read).await
+    }
+
     /// Jobs of every owner that were queued or running when their process ended, oldest first.
     pub async fn unfinished(&self) -> Result<Vec<Job>> {
         let rows = sqlx::query("SELECT * FROM job WHERE state IN ('queued', 'running') ORDER BY id")
             .fetch_all(self.reader())
             .await?;
         rows.iter().map(read).collect()
+    }
+
+    /// For the process that has just become the only one: no running job has a process any more. They are failed as
+    /// `interrupted`, keep what they staged, and are given back, oldest first, to be resumed, or discarded where
+    /// `cancel_requested` says so.
+    pub async fn fail_interrupted(&self) -> Result<Vec<Job>> {
+        let error =
+            json!({"code": "interrupted", "message": "the process that ran this job ended before it did"});
+        let mut tx = self.write().await?;
+        let rows =
+            sqlx::query("SELECT id FROM job WHERE state = 'running' ORDER BY id").fetch_all(&mut *tx).await?;
+        let mut jobs = Vec::new();
+        for row in &rows {
+            let id = row.id(IdKind::Job, "id")?;
+            finish(&mut tx, &id, JobState::Failed, Some(&error)).await?;
+            jobs.push(find(&mut tx, &id).await?);
+        }
+        tx.commit().await?;
+        Ok(jobs)
     }
 
     /// Records progress and a heartbeat, moves a queued job to running; `true` when the job should stop.
@@ -185,8 +215,13 @@ pub(crate) async fn find(tx: &mut SqliteConnection, job: &Id) -> Result<Job> {
 }
 
 /// Sets an interrupted or failed job running again.
-pub(crate) async fn restart(tx: &mut SqliteConnection, job: &Id) -> Result<Id> {
+///
+/// Errors: [`Error::NotFound`] for a job of another owner or corpus too.
+pub(crate) async fn restart(tx: &mut SqliteConnection, owner: &str, corpus: &Id, job: &Id) -> Result<Id> {
     let found = find(&mut *tx, job).await?;
+    if found.owner != owner || found.corpus.as_ref() != Some(corpus) {
+        return Err(Error::not_found("job", job));
+    }
     if matches!(found.state, JobState::Succeeded | JobState::Cancelled) {
         return Err(Error::JobFinished { job: job.to_string(), state: found.state });
     }
