@@ -9,3 +9,4 @@ mod golden;
 mod identity;
 mod refusals;
 mod smollm2;
+mod together;
