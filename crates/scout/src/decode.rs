@@ -1,12 +1,12 @@
 //! Decode: read the question behind the composed pages, then one token per step for all sequences together.
+//! `scheduler` runs the steps of all questions.
 
-use crate::{
-    Engine, Result,
-    forward::{Batch, Mass},
-    sequence::Sequence,
-};
+use crate::{Engine, Result, scheduler::Question, sequence::Sequence};
 use compute::Rows;
 use std::ops::Range;
+
+/// The owner of the command line's questions.
+const LOCAL: &str = "local";
 
 /// Why a sequence stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -37,28 +37,13 @@ pub struct Decoding {
 }
 
 impl Engine {
-    /// Runs all steps as one batch. Interactive: ahead of any prefill in the process.
+    /// A running question of `owner`, between whom the passes are shared out.
+    pub fn question(&self, owner: &str) -> Question<'_> {
+        Question::new(self, owner)
+    }
+
+    /// Runs all steps, for callers without a question: one of [`LOCAL`] that lasts as long as the call.
     pub fn step(&self, steps: &mut [Step<'_>]) -> Result<Decoding> {
-        let _interactive = self.gate().interactive();
-        let mut batches: Vec<Batch<'_>> = steps
-            .iter_mut()
-            .map(|step| Batch {
-                sequence: &mut *step.sequence,
-                ids: step.ids,
-                logits: step.logits.clone(),
-                mass: step.mass.clone().map(|(rows, layers)| Mass { rows, layers, values: Vec::new() }),
-            })
-            .collect();
-        let logits = self.run().forward(&mut batches, &mut || Ok(()))?;
-        let mass = batches
-            .into_iter()
-            .map(|batch| {
-                batch.mass.map_or_else(Vec::new, |mass| {
-                    let layers = mass.layers.len().max(1) as f32;
-                    mass.values.into_iter().map(|v| v / layers).collect()
-                })
-            })
-            .collect();
-        Ok(Decoding { logits, mass })
+        self.question(LOCAL).step(steps)
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     config::{ModelConfig, model_name},
     forward::{Batch, Model, Run},
     prefill::PartPages,
-    scheduler::Gate,
+    scheduler::Scheduler,
     sequence::Sequence,
     template::ChatTemplate,
 };
@@ -62,7 +62,7 @@ pub struct Engine {
     header: Header,
     stop_ids: Vec<u32>,
     run: Box<dyn Run>,
-    gate: Gate,
+    scheduler: Scheduler,
 }
 
 impl Engine {
@@ -92,8 +92,16 @@ impl Engine {
         let run = load_run(&file, &config, arithmetic.into())?;
         let stop_ids = stop_ids(&file, &tokenizer)?;
         let name = model_name(&file);
-        let mut engine =
-            Self { name, config, fingerprint, tokenizer, header, stop_ids, run, gate: Gate::default() };
+        let mut engine = Self {
+            name,
+            config,
+            fingerprint,
+            tokenizer,
+            header,
+            stop_ids,
+            run,
+            scheduler: Scheduler::default(),
+        };
         let pages = engine.prefill_header()?;
         engine.header.pages =
             pages.pages.into_iter().map(|l| l.into_iter().map(Arc::new).collect()).collect();
@@ -193,8 +201,8 @@ impl Engine {
         &self.stop_ids
     }
 
-    pub fn gate(&self) -> &Gate {
-        &self.gate
+    pub(crate) fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
     }
 
     pub(crate) fn run(&self) -> &dyn Run {

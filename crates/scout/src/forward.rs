@@ -183,10 +183,7 @@ impl<O: Ops> Model<O> {
     /// the ids and positions of all rows.
     fn admit(&self, batches: &mut [Batch<'_>]) -> Result<(Vec<u32>, Vec<u64>)> {
         for batch in batches.iter() {
-            if let Some(&id) = batch.ids.iter().find(|&&id| id as usize >= self.config.vocab) {
-                return Err(Error::TokenOutOfRange { id, vocab: self.config.vocab });
-            }
-            batch.sequence.check_room(batch.ids.len(), self.config.window)?;
+            check(&self.config, batch.sequence, batch.ids)?;
         }
         let (mut ids, mut pos) = (Vec::new(), Vec::new());
         for batch in batches {
@@ -199,6 +196,14 @@ impl<O: Ops> Model<O> {
         }
         Ok((ids, pos))
     }
+}
+
+/// Whether the model takes `ids` behind what `sequence` holds.
+pub(crate) fn check(config: &ModelConfig, sequence: &Sequence, ids: &[u32]) -> Result<()> {
+    if let Some(&id) = ids.iter().find(|&&id| id as usize >= config.vocab) {
+        return Err(Error::TokenOutOfRange { id, vocab: config.vocab });
+    }
+    sequence.check_room(ids.len(), config.window)
 }
 
 impl<O: Ops> Run for Model<O> {

@@ -1,5 +1,6 @@
 //! The Scout engine: a model's config becomes a layer plan, `forward` runs it over batches of sequences, `prefill`
-//! turns a part of a document into KV pages, `decode` turns composed pages and a question into answer tokens.
+//! turns a part of a document into KV pages, `decode` turns composed pages and a question into answer tokens,
+//! `scheduler` lets all running questions share forward passes and keeps prefill out of their way.
 //!
 //! Read `forward` first; it is the architecture diagram. No file I/O but through `weights` and `kv`.
 
@@ -26,6 +27,6 @@ pub use forward::{Batch, Mass, Run};
 pub use plan::{LayerPlan, Reach};
 pub use prefill::{PartPages, Progress};
 pub use sampler::{Sampler, Sampling, greedy, log_prob};
-pub use scheduler::Gate;
+pub use scheduler::{Cancel, Question};
 pub use sequence::{Composed, Sequence};
 pub use template::{ChatTemplate, Message};

@@ -22,7 +22,7 @@ pub struct PartPages {
 
 impl Engine {
     /// Prefills one part behind the header. Gives way to questions after every layer; `control` is called after every
-    /// tile and may stop the work (`Error::Cancelled`).
+    /// layer, with the tokens of the finished tiles, and after every tile, and may stop the work (`Error::Cancelled`).
     pub fn prefill_part(
         &self,
         ids: &[u32],
@@ -30,18 +30,19 @@ impl Engine {
     ) -> Result<PartPages> {
         let mut sequence = self.sequence();
         let mut done = 0;
+        let total = ids.len() as u64;
+        let mut go_on = |done| match control(Progress { done, total }) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
+        };
         for tile in ids.chunks(TILE) {
-            self.run().forward(
-                &mut [Batch { sequence: &mut sequence, ids: tile, logits: 0..0, mass: None }],
-                &mut || {
-                    self.gate().give_way();
-                    Ok(())
-                },
-            )?;
+            let batch = Batch { sequence: &mut sequence, ids: tile, logits: 0..0, mass: None };
+            self.run().forward(&mut [batch], &mut || {
+                self.scheduler().give_way();
+                go_on(done)
+            })?;
             done += tile.len() as u64;
-            if control(Progress { done, total: ids.len() as u64 }).is_break() {
-                return Err(Error::Cancelled);
-            }
+            go_on(done)?;
         }
         let (pages, n_tokens) = sequence.into_tail();
         Ok(PartPages { pages, n_tokens })

@@ -84,6 +84,20 @@ impl Sequence {
         first
     }
 
+    /// Takes back the tail's tokens from `pos` on: what a failed pass wrote. Their slots keep what they hold, unseen,
+    /// until they are written again.
+    pub(crate) fn truncate(&mut self, pos: u64) {
+        self.tail_len = self.tail_len.min(pos - self.tail_start);
+        let pages = (self.tail_len as usize).div_ceil(PAGE_TOKENS);
+        self.tail.iter_mut().for_each(|layer| layer.truncate(pages));
+    }
+
+    /// Moves the sequence out and leaves one of no layers, of no use but to be replaced.
+    pub(crate) fn take(&mut self) -> Self {
+        let left = Self::new(0, self.shape, self.dtype);
+        std::mem::replace(self, left)
+    }
+
     /// Writes one token's K and V, each `[n_kv_heads * head_dim]`, at `pos` of `layer`.
     pub fn write(&mut self, layer: usize, pos: u64, k: &[f32], v: &[f32]) -> Result<()> {
         let slot = (pos - self.tail_start) as usize;

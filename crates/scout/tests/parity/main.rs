@@ -10,3 +10,4 @@ mod golden_bits;
 mod identity;
 mod refusals;
 mod smollm2;
+mod together;
