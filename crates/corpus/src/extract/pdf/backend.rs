@@ -8,6 +8,7 @@ use pdf_oxide::object::Object;
 
 use super::glyph::{Area, Glyph, turned};
 use super::render_mode::{INVISIBLE, mark, sets_render_mode};
+use super::sheet::Sheet;
 
 /// Text of this size or smaller (points on the page) is hidden.
 const HIDDEN_SIZE: f32 = 1.0;
@@ -32,33 +33,6 @@ pub struct Page {
     pub hidden: Vec<Glyph>,
     /// The page shows only images; its characters are the invisible layer that text recognition left.
     pub ocr_layer: bool,
-}
-
-/// The page box in user space and its rotation in quarter turns.
-#[derive(Clone, Copy)]
-struct Sheet {
-    left: f32,
-    bottom: f32,
-    width: f32,
-    height: f32,
-    quarter: u8,
-}
-
-impl Sheet {
-    /// User space → points of the page as shown, origin top left.
-    fn place(self, x: f32, y: f32) -> (f32, f32) {
-        let (x, y) = (x - self.left, self.bottom + self.height - y);
-        match self.quarter {
-            1 => (self.height - y, x),
-            2 => (self.width - x, self.height - y),
-            3 => (y, self.width - x),
-            _ => (x, y),
-        }
-    }
-
-    fn shown(self) -> (f32, f32) {
-        if self.quarter % 2 == 1 { (self.height, self.width) } else { (self.width, self.height) }
-    }
 }
 
 impl Document {
@@ -161,15 +135,9 @@ impl Document {
     }
 
     fn sheet(&self, at: usize) -> Result<Sheet, pdf_oxide::Error> {
-        // ISO 32000-1 14.11.2 asks for a media box; a page without a usable one is taken as US Letter.
         let (x0, y0, x1, y1) = self.pdf.get_page_visible_box(at).unwrap_or_default();
-        let (x0, x1) = (x0.min(x1), x0.max(x1));
-        let (y0, y1) = (y0.min(y1), y0.max(y1));
-        let usable = [x0, y0, x1, y1].iter().all(|v| v.is_finite()) && x1 - x0 >= 1.0 && y1 - y0 >= 1.0;
-        let (left, bottom, width, height) =
-            if usable { (x0, y0, x1 - x0, y1 - y0) } else { (0.0, 0.0, 612.0, 792.0) };
-        let quarter = (self.pdf.get_page_rotation(at).unwrap_or_default() / 90).rem_euclid(4) as u8;
-        Ok(Sheet { left, bottom, width, height, quarter })
+        let degrees = self.pdf.get_page_rotation(at).unwrap_or_default();
+        Ok(Sheet::new([x0, y0, x1, y1], degrees))
     }
 
     fn characters(&self, at: usize) -> Result<Vec<TextChar>, pdf_oxide::Error> {

@@ -11,6 +11,7 @@ mod columns;
 mod glyph;
 mod quality;
 mod render_mode;
+mod sheet;
 mod unpacked;
 mod words;
 
