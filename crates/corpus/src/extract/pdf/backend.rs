@@ -130,7 +130,7 @@ impl Document {
             page.glyphs.append(&mut invisible);
         }
         page.hidden.append(&mut invisible);
-        widen_turned(&mut page.glyphs);
+        widen_turned(&mut page.glyphs, sheet.quarter);
         Ok(page)
     }
 
@@ -279,8 +279,9 @@ fn is_mono(font: &str) -> bool {
         .any(|part| font.contains(part))
 }
 
-/// Gives turned characters, whose advance is unknown, the way to their neighbour.
-fn widen_turned(glyphs: &mut [Glyph]) {
+/// Gives characters that are turned in user space, whose advance is unknown, the way to their neighbour. On a turned
+/// page these are the upright ones.
+fn widen_turned(glyphs: &mut [Glyph], quarter: u8) {
     glyphs.sort_by(|a, b| {
         (a.turn, a.base)
             .partial_cmp(&(b.turn, b.base))
@@ -294,7 +295,7 @@ fn widen_turned(glyphs: &mut [Glyph]) {
         let next_start = next.map(|n| n.frame()[0]);
         let Some(glyph) = glyphs.get_mut(at) else { break };
         let frame = glyph.frame();
-        if glyph.turn % 2 == 0 || frame[2] - frame[0] > 0.0 {
+        if (glyph.turn + quarter).is_multiple_of(2) || frame[2] - frame[0] > 0.0 {
             continue;
         }
         let gap = next_start.map_or(f32::INFINITY, |start| start - frame[0]);
