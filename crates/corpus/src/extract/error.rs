@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A failed extraction; [`ExtractError::code`] is the stable name that the API shows.
+/// A failed extraction or page image; [`ExtractError::code`] is the stable name that the API shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExtractError {
@@ -23,6 +23,13 @@ pub enum ExtractError {
     Unreadable { path: String, detail: String },
     #[error("the parser process could not be used: {detail}")]
     Worker { detail: String },
+    /// For page images only: extraction has [`super::State::NeedsPassword`].
+    #[error("the {media_type} file is encrypted; remove its password")]
+    NeedsPassword { media_type: String },
+    #[error("there is no page {page}; the document has {pages}, counted from 1")]
+    NoSuchPage { page: u32, pages: u64 },
+    #[error("{media_type} has no page images; show its text")]
+    NotPaged { media_type: String },
 }
 
 impl ExtractError {
@@ -37,6 +44,9 @@ impl ExtractError {
             Self::Malformed { .. } => "malformed",
             Self::Unreadable { .. } => "unreadable",
             Self::Worker { .. } => "worker_unavailable",
+            Self::NeedsPassword { .. } => "needs_password",
+            Self::NoSuchPage { .. } => "no_such_page",
+            Self::NotPaged { .. } => "not_paged",
         }
     }
 

@@ -134,10 +134,23 @@ impl Document {
         Ok(page)
     }
 
-    fn sheet(&self, at: usize) -> Result<Sheet, pdf_oxide::Error> {
+    /// Box and rotation of page `at` (from 0).
+    pub fn sheet(&self, at: usize) -> Result<Sheet, pdf_oxide::Error> {
         let (x0, y0, x1, y1) = self.pdf.get_page_visible_box(at).unwrap_or_default();
         let degrees = self.pdf.get_page_rotation(at).unwrap_or_default();
         Ok(Sheet::new([x0, y0, x1, y1], degrees))
+    }
+
+    /// Object number and generation of the content of page `at`, of its first part where it has several: how another
+    /// parser knows the page again.
+    pub fn contents(&self, at: usize) -> Result<Option<(u32, u32)>, pdf_oxide::Error> {
+        let page = self.pdf.get_page(at)?;
+        let contents = page.as_dict().and_then(|dict| dict.get("Contents"));
+        let reference = contents.and_then(|contents| match contents.as_array() {
+            Some(parts) => parts.first()?.as_reference(),
+            None => contents.as_reference(),
+        });
+        Ok(reference.map(|reference| (reference.id, u32::from(reference.r#gen))))
     }
 
     fn characters(&self, at: usize) -> Result<Vec<TextChar>, pdf_oxide::Error> {

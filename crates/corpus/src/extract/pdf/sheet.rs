@@ -1,8 +1,9 @@
-//! A page's visible box and rotation: the one place that says where a point of the page's own space is seen.
+//! A page's visible box and rotation: the one place that says where a point of the page's own space is seen. The
+//! text's boxes and the page's image both come from here, so that they lie on each other.
 
 /// The page box in user space and its rotation in quarter turns.
 #[derive(Debug, Clone, Copy)]
-pub struct Sheet {
+pub(crate) struct Sheet {
     pub left: f32,
     pub bottom: f32,
     pub width: f32,
@@ -33,6 +34,18 @@ impl Sheet {
         }
     }
 
+    /// [`Sheet::place`] as the matrix `[a b c d e f]` of PDF: `(a·x + c·y + e, b·x + d·y + f)`.
+    pub fn matrix(self) -> [f64; 6] {
+        let [left, bottom] = [self.left, self.bottom].map(f64::from);
+        let (right, top) = (left + f64::from(self.width), bottom + f64::from(self.height));
+        match self.quarter {
+            1 => [0.0, 1.0, 1.0, 0.0, -bottom, -left],
+            2 => [-1.0, 0.0, 0.0, 1.0, right, -bottom],
+            3 => [0.0, -1.0, -1.0, 0.0, top, right],
+            _ => [1.0, 0.0, 0.0, -1.0, -left, top],
+        }
+    }
+
     /// Width and height in points, as shown.
     pub fn shown(self) -> (f32, f32) {
         if self.quarter % 2 == 1 { (self.height, self.width) } else { (self.width, self.height) }
@@ -42,6 +55,19 @@ impl Sheet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_matrix_is_the_placing_of_points() {
+        for degrees in [0, 90, 180, 270, -90, 450] {
+            let sheet = Sheet::new([30.0, 50.0, 430.0, 650.0], degrees);
+            let [a, b, c, d, e, f] = sheet.matrix();
+            for (x, y) in [(30.0_f32, 50.0_f32), (430.0, 650.0), (100.0, 200.0), (0.0, 700.0)] {
+                let (u, v) = (f64::from(x), f64::from(y));
+                let seen = ((a * u + c * v + e) as f32, (b * u + d * v + f) as f32);
+                assert_eq!(seen, sheet.place(x, y), "{degrees} degrees, ({x}, {y})");
+            }
+        }
+    }
 
     #[test]
     fn a_box_that_is_no_page_is_us_letter() {
