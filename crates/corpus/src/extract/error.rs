@@ -55,8 +55,10 @@ impl ExtractError {
         Self::ParserLimit { limit: limit.to_owned(), allowed }
     }
 
-    /// Damage at a byte offset of the file (0 where the format gives none).
+    /// Damage at a byte offset of the file (0 where the format gives none). Parsers quote the file: a few words of it
+    /// are enough.
     pub fn malformed(media_type: &str, offset: u64, detail: impl ToString) -> Self {
-        Self::Malformed { media_type: media_type.to_owned(), offset, detail: detail.to_string() }
+        let detail = detail.to_string().chars().take(300).collect();
+        Self::Malformed { media_type: media_type.to_owned(), offset, detail }
     }
 }
