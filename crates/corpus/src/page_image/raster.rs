@@ -21,7 +21,8 @@ pub fn paint(bytes: Vec<u8>, place: &PagePlace, canvas: Canvas) -> Result<Pixmap
         LoadPdfError::Decryption(DecryptionError::PasswordProtected) => {
             ExtractError::NeedsPassword { media_type: pdf::MEDIA_TYPE.to_owned() }
         }
-        error => damaged(format!("it cannot be shown: {error:?}")),
+        LoadPdfError::Decryption(error) => damaged(format!("its encryption cannot be undone: {error:?}")),
+        LoadPdfError::Invalid => damaged("its pages cannot be shown".into()),
     })?;
     let page = find(document.pages(), place).ok_or_else(|| {
         damaged(format!("page {} cannot be shown: it is hard to tell which one it is", place.at + 1))
