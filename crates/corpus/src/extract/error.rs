@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A failed extraction; [`ExtractError::code`] is the stable name that the API shows.
+/// A failed extraction or page image; [`ExtractError::code`] is the stable name that the API shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExtractError {
@@ -25,6 +25,13 @@ pub enum ExtractError {
     Unreadable { path: String, detail: String },
     #[error("the parser process could not be used: {detail}")]
     Worker { detail: String },
+    /// For page images only: extraction has [`super::State::NeedsPassword`].
+    #[error("the {media_type} file is encrypted; remove its password")]
+    NeedsPassword { media_type: String },
+    #[error("there is no page {page}; the document has {pages}, counted from 1")]
+    NoSuchPage { page: u32, pages: u64 },
+    #[error("{media_type} has no page images; show its text")]
+    NotPaged { media_type: String },
 }
 
 impl ExtractError {
@@ -39,6 +46,9 @@ impl ExtractError {
             Self::Malformed { .. } => "malformed",
             Self::Unreadable { .. } => "unreadable",
             Self::Worker { .. } => "worker_unavailable",
+            Self::NeedsPassword { .. } => "needs_password",
+            Self::NoSuchPage { .. } => "no_such_page",
+            Self::NotPaged { .. } => "not_paged",
         }
     }
 
@@ -47,8 +57,10 @@ impl ExtractError {
         Self::ParserLimit { limit: limit.to_owned(), allowed }
     }
 
-    /// Damage at a byte offset of the file (0 where the format gives none).
+    /// Damage at a byte offset of the file (0 where the format gives none). Parsers quote the file: a few words of it
+    /// are enough.
     pub fn malformed(media_type: &str, offset: u64, detail: impl ToString) -> Self {
-        Self::Malformed { media_type: media_type.to_owned(), offset, detail: detail.to_string() }
+        let detail = detail.to_string().chars().take(300).collect();
+        Self::Malformed { media_type: media_type.to_owned(), offset, detail }
     }
 }

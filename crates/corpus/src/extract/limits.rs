@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Bounds of one extraction. Start values follow the security limits of document-extraction services in the field.
+/// Bounds of one extraction or page image. Start values follow the security limits of document-extraction services in the field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -38,8 +38,18 @@ pub struct Limits {
     pub address_space: u64,
     /// Bytes of the parser thread's stack.
     pub stack_bytes: u64,
-    /// Bytes of the child's reply (text, boxes and marks).
+    /// Bytes of the child's reply (text, boxes and marks, or a page image).
     pub reply_bytes: u64,
+    /// Pixels per point of a page image.
+    pub render_scale: u64,
+    /// Points of a page's side that an image shows in true size; a longer side is shrunk to this one.
+    pub render_points: u64,
+    /// Pixels of a page image; a larger one is shrunk to this many.
+    pub render_pixels: u64,
+    /// Bytes of a page image as PNG.
+    pub png_bytes: u64,
+    /// Milliseconds the parent waits for a page image, since somebody is looking; `wall_ms` where that is less.
+    pub render_ms: u64,
 }
 
 impl Default for Limits {
@@ -62,6 +72,12 @@ impl Default for Limits {
             address_space: 3 << 30,
             stack_bytes: 16 << 20,
             reply_bytes: 1 << 30,
+            render_scale: 4,
+            // The longest side of ISO 32000-1, annex C.
+            render_points: 14_400,
+            render_pixels: 16 << 20,
+            png_bytes: 64 << 20,
+            render_ms: 30_000,
         }
     }
 }

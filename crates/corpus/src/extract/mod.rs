@@ -58,20 +58,13 @@ pub fn look(path: &Path, limits: &Limits) -> Result<(), ExtractError> {
 
 /// Extracts in this process: the child's work. `name` is a label only: its extension and stem are looked at.
 pub fn extract_bytes(mut file: impl Read, name: &str, limits: &Limits) -> Result<Extracted, ExtractError> {
-    let unreadable =
-        |error: std::io::Error| ExtractError::Unreadable { path: name.to_owned(), detail: error.to_string() };
-    let mut bytes = Vec::new();
-    file.by_ref().take(sniff::HEAD as u64).read_to_end(&mut bytes).map_err(unreadable)?;
+    let mut bytes = read_head(&mut file, name)?;
     let (stem, extension) = split_name(name);
     let sniffed = sniff::sniff(&bytes, &extension);
     // Whether a password is what is missing stands anywhere in such a container.
     let ole = matches!(&sniffed, Err(ExtractError::UnsupportedType { found }) if found == sniff::OLE);
     if sniffed.is_ok() || ole {
-        let more = limits.input_bytes.saturating_add(1).saturating_sub(bytes.len() as u64);
-        file.take(more).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() as u64 > limits.input_bytes {
-            return Err(ExtractError::limit("input_bytes", limits.input_bytes));
-        }
+        read_rest(file, &mut bytes, name, limits)?;
     }
     if ole && sniff::is_locked_office_file(&bytes) {
         return Ok(Extracted { state: State::NeedsPassword, title: label(stem), ..Extracted::default() });
@@ -89,6 +82,37 @@ pub fn extract_bytes(mut file: impl Read, name: &str, limits: &Limits) -> Result
         return Err(ExtractError::EmptyFile);
     }
     Ok(extracted)
+}
+
+/// The bytes of a PDF, for a look at one of its pages. Of any other file no more than the head is read.
+pub(crate) fn read_pdf(mut file: impl Read, name: &str, limits: &Limits) -> Result<Vec<u8>, ExtractError> {
+    let mut bytes = read_head(&mut file, name)?;
+    let (format, _) = sniff::sniff(&bytes, &split_name(name).1)?;
+    if format != Format::Pdf {
+        return Err(ExtractError::NotPaged { media_type: format.media_type().to_owned() });
+    }
+    read_rest(file, &mut bytes, name, limits)?;
+    Ok(bytes)
+}
+
+fn read_head(file: &mut impl Read, name: &str) -> Result<Vec<u8>, ExtractError> {
+    let mut bytes = Vec::new();
+    let read = file.take(sniff::HEAD as u64).read_to_end(&mut bytes);
+    read.map_err(|error| unreadable(name, &error))?;
+    Ok(bytes)
+}
+
+fn read_rest(file: impl Read, bytes: &mut Vec<u8>, name: &str, limits: &Limits) -> Result<(), ExtractError> {
+    let more = limits.input_bytes.saturating_add(1).saturating_sub(bytes.len() as u64);
+    file.take(more).read_to_end(bytes).map_err(|error| unreadable(name, &error))?;
+    if bytes.len() as u64 > limits.input_bytes {
+        return Err(ExtractError::limit("input_bytes", limits.input_bytes));
+    }
+    Ok(())
+}
+
+fn unreadable(name: &str, error: &std::io::Error) -> ExtractError {
+    ExtractError::Unreadable { path: name.to_owned(), detail: error.to_string() }
 }
 
 fn source(bytes: &[u8], format: Format, limits: &Limits) -> Result<Extracted, ExtractError> {

@@ -1,19 +1,20 @@
-//! The child's side: give up rights, parse on a thread with a fixed stack, write one reply.
+//! The child's side: give up rights, work on a thread with a fixed stack, write one reply.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use super::sandbox;
-use super::wire::{self, Reply, Request};
+use super::wire::{self, Answer, Reply, Request, Work};
 use crate::extract::{self, ExtractError, Extracted, Limits, Warning, WarningCode};
+use crate::page_image;
 
 /// Runs the child: called by a program's `--worker parse` and by nothing else, since it limits the whole process.
 pub fn serve() -> ExitCode {
     serve_with(extract::extract_bytes)
 }
 
-/// As [`serve`], with another parser: how tests see what becomes of one that misbehaves.
+/// As [`serve`], with another parser of texts: how tests see what becomes of one that misbehaves.
 pub fn serve_with(
     parser: impl FnOnce(File, &str, &Limits) -> Result<Extracted, ExtractError> + Send + 'static,
 ) -> ExitCode {
@@ -25,23 +26,34 @@ pub fn serve_with(
         }
     };
     let weak = sandbox::enter(&request.limits);
-    let mut reply = parse(request, parser);
-    if let Ok(extracted) = &mut reply {
-        extracted
-            .warnings
-            .extend(weak.into_iter().map(|right| Warning::new(WarningCode::WeakSandbox, right)));
+    let Request { work, name, limits } = request;
+    let stack = limits.stack_bytes;
+    match work {
+        Work::Text => {
+            let mut reply = on_a_thread(stack, move || parser(input()?, &name, &limits));
+            if let Ok(extracted) = &mut reply {
+                let weak = weak.into_iter().map(|right| Warning::new(WarningCode::WeakSandbox, right));
+                extracted.warnings.extend(weak);
+            }
+            answer(&reply)
+        }
+        // That the sandbox is weak was said when the document was read.
+        Work::Page { index, scale } => {
+            answer(&on_a_thread(stack, move || page_image::render(input()?, &name, index, scale, &limits)))
+        }
     }
-    match wire::write(&reply, &mut io::stdout().lock()) {
+}
+
+fn answer<T: Answer>(reply: &Reply<T>) -> ExitCode {
+    match wire::write(reply, &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
 /// The stack is the thread's own, so its size does not depend on how the program was started.
-fn parse(request: Request, parser: impl FnOnce(File, &str, &Limits) -> Reply + Send + 'static) -> Reply {
-    let Request { name, limits } = request;
-    let stack = usize::try_from(limits.stack_bytes).unwrap_or(usize::MAX);
-    let work = move || parser(input()?, &name, &limits);
+fn on_a_thread<T: Answer>(stack_bytes: u64, work: impl FnOnce() -> Reply<T> + Send + 'static) -> Reply<T> {
+    let stack = usize::try_from(stack_bytes).unwrap_or(usize::MAX);
     let thread = std::thread::Builder::new().name("parse".into()).stack_size(stack).spawn(work);
     let thread = thread.map_err(|error| ExtractError::Worker { detail: error.to_string() })?;
     thread.join().unwrap_or_else(|panic| {

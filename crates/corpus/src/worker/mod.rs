@@ -1,7 +1,8 @@
-//! The child process that parses documents, seen from both sides.
+//! The child process that parses documents and paints their pages, seen from both sides.
 //!
-//! `parent.rs` starts one child per file and turns every way it can end into a result; `child.rs` reads the file from
-//! standard input and writes one reply; `sandbox.rs` is what the child gives up first; `wire.rs` is the reply.
+//! `parent.rs` starts one child per request and turns every way it can end into a result; `child.rs` reads the file
+//! from standard input and writes one reply; `sandbox.rs` is what the child gives up first; `wire.rs` is the request
+//! and the reply.
 
 mod child;
 mod parent;

@@ -9,8 +9,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::wire::{self, NoReply, Reply, Request};
+use super::wire::{self, Answer, NoReply, Reply, Request, Work};
 use crate::extract::{ExtractError, Extracted, Limits, pdf};
+use crate::page_image::PageImage;
 
 /// Bytes of the child's standard error that are kept, the last ones.
 const STDERR_KEPT: usize = 4 << 10;
@@ -30,9 +31,30 @@ impl Worker {
 
     /// Extracts one file. Blocks until the child replies or is stopped.
     pub fn extract(&self, path: &Path, limits: &Limits) -> Result<Extracted, ExtractError> {
+        self.ask(Work::Text, path, limits, Wall { limit: "wall_ms", ms: limits.wall_ms })
+    }
+
+    /// Paints page `index` (from 1) of a PDF at `scale` pixels per point (from 1 to `render_scale`; a page too large
+    /// for the limits gets fewer). Blocks until the child replies or is stopped.
+    pub fn render_page(
+        &self,
+        path: &Path,
+        index: u32,
+        scale: u32,
+        limits: &Limits,
+    ) -> Result<PageImage, ExtractError> {
+        let wall = if limits.render_ms < limits.wall_ms {
+            Wall { limit: "render_ms", ms: limits.render_ms }
+        } else {
+            Wall { limit: "wall_ms", ms: limits.wall_ms }
+        };
+        self.ask(Work::Page { index, scale }, path, limits, wall)
+    }
+
+    fn ask<T: Answer>(&self, work: Work, path: &Path, limits: &Limits, wall: Wall) -> Reply<T> {
         let file = open(path)?;
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let request = Request { name, limits: limits.clone() };
+        let request = Request { work, name, limits: limits.clone() };
         let request = serde_json::to_string(&request).map_err(unusable)?;
         let mut child = Command::new(&self.program)
             .args(&self.args)
@@ -44,7 +66,7 @@ impl Worker {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| unusable(format!("{}: {error}", self.program.display())))?;
-        let ended = wait(&mut child, limits);
+        let ended = wait(&mut child, limits, wall);
         // The child is never left behind, whatever was read from it.
         let _ = child.kill();
         let status = child.wait();
@@ -53,10 +75,17 @@ impl Worker {
             Ok(reply) => reply,
             Err(NoReply::TooLong) => Err(ExtractError::limit("reply_bytes", limits.reply_bytes)),
             Err(NoReply::Invalid(reason)) => Err(ExtractError::ParserCrashed { reason }),
-            Err(NoReply::Missing) if !waited => Err(ExtractError::limit("wall_ms", limits.wall_ms)),
+            Err(NoReply::Missing) if !waited => Err(ExtractError::limit(wall.limit, wall.ms)),
             Err(NoReply::Missing) => Err(explain(status.ok(), &stderr, limits)),
         }
     }
+}
+
+/// How long the parent waits, and the limit that says so.
+#[derive(Debug, Clone, Copy)]
+struct Wall {
+    limit: &'static str,
+    ms: u64,
 }
 
 /// Opens a regular file; a pipe or device is refused without waiting on it.
@@ -80,15 +109,15 @@ fn open(path: &Path) -> Result<File, ExtractError> {
     Ok(file)
 }
 
-type Ended = (Result<Reply, NoReply>, bool, String);
+type Ended<T> = (Result<Reply<T>, NoReply>, bool, String);
 
 /// Reads reply and standard error on threads; the flag says that the child ended by itself within the time.
-fn wait(child: &mut Child, limits: &Limits) -> Result<Ended, ExtractError> {
+fn wait<T: Answer>(child: &mut Child, limits: &Limits, wall: Wall) -> Result<Ended<T>, ExtractError> {
     let (Some(mut stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(unusable("no pipes to the child"));
     };
     let started = Instant::now();
-    let deadline = started.checked_add(Duration::from_millis(limits.wall_ms)).unwrap_or(started);
+    let deadline = started.checked_add(Duration::from_millis(wall.ms)).unwrap_or(started);
     let (to, replies) = mpsc::channel();
     let reply_bytes = limits.reply_bytes;
     thread::Builder::new()

@@ -51,7 +51,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// A page that says "confidential", under these passwords.
-fn encrypted(user: &str, owner: &str) -> Vec<u8> {
+pub fn encrypted(user: &str, owner: &str) -> Vec<u8> {
     let content = line(72, 700, "confidential");
     let mut pdf = document(&[""], "", "");
     let o = rc4_rounds(&md5_rounds(&padded(owner)), &padded(user));

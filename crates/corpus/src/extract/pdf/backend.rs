@@ -8,6 +8,7 @@ use pdf_oxide::object::Object;
 
 use super::glyph::{Area, Glyph, turned};
 use super::render_mode::{INVISIBLE, mark, sets_render_mode};
+use super::sheet::Sheet;
 
 /// Text of this size or smaller (points on the page) is hidden.
 const HIDDEN_SIZE: f32 = 1.0;
@@ -32,33 +33,6 @@ pub struct Page {
     pub hidden: Vec<Glyph>,
     /// The page shows only images; its characters are the invisible layer that text recognition left.
     pub ocr_layer: bool,
-}
-
-/// The page box in user space and its rotation in quarter turns.
-#[derive(Clone, Copy)]
-struct Sheet {
-    left: f32,
-    bottom: f32,
-    width: f32,
-    height: f32,
-    quarter: u8,
-}
-
-impl Sheet {
-    /// User space → points of the page as shown, origin top left.
-    fn place(self, x: f32, y: f32) -> (f32, f32) {
-        let (x, y) = (x - self.left, self.bottom + self.height - y);
-        match self.quarter {
-            1 => (self.height - y, x),
-            2 => (self.width - x, self.height - y),
-            3 => (y, self.width - x),
-            _ => (x, y),
-        }
-    }
-
-    fn shown(self) -> (f32, f32) {
-        if self.quarter % 2 == 1 { (self.height, self.width) } else { (self.width, self.height) }
-    }
 }
 
 impl Document {
@@ -156,20 +130,27 @@ impl Document {
             page.glyphs.append(&mut invisible);
         }
         page.hidden.append(&mut invisible);
-        widen_turned(&mut page.glyphs);
+        widen_turned(&mut page.glyphs, sheet.quarter);
         Ok(page)
     }
 
-    fn sheet(&self, at: usize) -> Result<Sheet, pdf_oxide::Error> {
-        // ISO 32000-1 14.11.2 asks for a media box; a page without a usable one is taken as US Letter.
+    /// Box and rotation of page `at` (from 0).
+    pub fn sheet(&self, at: usize) -> Result<Sheet, pdf_oxide::Error> {
         let (x0, y0, x1, y1) = self.pdf.get_page_visible_box(at).unwrap_or_default();
-        let (x0, x1) = (x0.min(x1), x0.max(x1));
-        let (y0, y1) = (y0.min(y1), y0.max(y1));
-        let usable = [x0, y0, x1, y1].iter().all(|v| v.is_finite()) && x1 - x0 >= 1.0 && y1 - y0 >= 1.0;
-        let (left, bottom, width, height) =
-            if usable { (x0, y0, x1 - x0, y1 - y0) } else { (0.0, 0.0, 612.0, 792.0) };
-        let quarter = (self.pdf.get_page_rotation(at).unwrap_or_default() / 90).rem_euclid(4) as u8;
-        Ok(Sheet { left, bottom, width, height, quarter })
+        let degrees = self.pdf.get_page_rotation(at).unwrap_or_default();
+        Ok(Sheet::new([x0, y0, x1, y1], degrees))
+    }
+
+    /// Object number and generation of the content of page `at`, of its first part where it has several: how another
+    /// parser knows the page again.
+    pub fn contents(&self, at: usize) -> Result<Option<(u32, u32)>, pdf_oxide::Error> {
+        let page = self.pdf.get_page(at)?;
+        let contents = page.as_dict().and_then(|dict| dict.get("Contents"));
+        let reference = contents.and_then(|contents| match contents.as_array() {
+            Some(parts) => parts.first()?.as_reference(),
+            None => contents.as_reference(),
+        });
+        Ok(reference.map(|reference| (reference.id, u32::from(reference.r#gen))))
     }
 
     fn characters(&self, at: usize) -> Result<Vec<TextChar>, pdf_oxide::Error> {
@@ -311,8 +292,9 @@ fn is_mono(font: &str) -> bool {
         .any(|part| font.contains(part))
 }
 
-/// Gives turned characters, whose advance is unknown, the way to their neighbour.
-fn widen_turned(glyphs: &mut [Glyph]) {
+/// Gives characters that are turned in user space, whose advance is unknown, the way to their neighbour. On a turned
+/// page these are the upright ones.
+fn widen_turned(glyphs: &mut [Glyph], quarter: u8) {
     glyphs.sort_by(|a, b| {
         (a.turn, a.base)
             .partial_cmp(&(b.turn, b.base))
@@ -326,7 +308,7 @@ fn widen_turned(glyphs: &mut [Glyph]) {
         let next_start = next.map(|n| n.frame()[0]);
         let Some(glyph) = glyphs.get_mut(at) else { break };
         let frame = glyph.frame();
-        if glyph.turn % 2 == 0 || frame[2] - frame[0] > 0.0 {
+        if (glyph.turn + quarter).is_multiple_of(2) || frame[2] - frame[0] > 0.0 {
             continue;
         }
         let gap = next_start.map_or(f32::INFINITY, |start| start - frame[0]);

@@ -9,8 +9,10 @@ mod backend;
 mod bidi;
 mod columns;
 mod glyph;
+mod page_place;
 mod quality;
 mod render_mode;
+mod sheet;
 mod unpacked;
 mod words;
 
@@ -21,6 +23,8 @@ use super::{
     WarningCode,
 };
 use assemble::{Kind, PageText};
+pub(crate) use page_place::{PagePlace, page_place};
+pub(crate) use sheet::Sheet;
 
 /// Media type this module reads.
 pub const MEDIA_TYPE: &str = "application/pdf";
@@ -33,19 +37,13 @@ const MAX_PAGE_WARNINGS: usize = 100;
 /// Reads a PDF. Encrypted files open with the empty password or give [`State::NeedsPassword`]; files whose pages
 /// hold no characters give [`State::NeedsOcr`]. Damaged pages become warnings as long as one page can be read.
 pub fn extract_pdf(bytes: &[u8], limits: &Limits) -> Result<Extracted, ExtractError> {
-    check_nesting(bytes, limits)?;
-    unpacked::check_unpacked(bytes, limits)?;
-    let malformed = |error: pdf_oxide::Error| ExtractError::malformed(MEDIA_TYPE, 0, error);
     let mut out = Extracted { media_type: MEDIA_TYPE.to_owned(), ..Extracted::default() };
-    let document = backend::Document::open(bytes.to_vec()).map_err(malformed)?;
+    let document = open(bytes, limits)?;
     if document.locked() {
         out.state = State::NeedsPassword;
         return Ok(out);
     }
-    let n_pages = document.n_pages().map_err(malformed)?;
-    if n_pages as u64 > limits.pages {
-        return Err(ExtractError::limit("pages", limits.pages));
-    }
+    let n_pages = n_pages(&document, limits)?;
     out.title = document.title().unwrap_or_default();
     let mut failed = Vec::new();
     for at in 0..n_pages {
@@ -67,6 +65,25 @@ pub fn extract_pdf(bytes: &[u8], limits: &Limits) -> Result<Extracted, ExtractEr
     }
     finish(&mut out, n_pages, failed, &document, bytes)?;
     Ok(out)
+}
+
+/// What can be refused without a parser is refused first.
+fn open(bytes: &[u8], limits: &Limits) -> Result<backend::Document, ExtractError> {
+    check_nesting(bytes, limits)?;
+    unpacked::check_unpacked(bytes, limits)?;
+    backend::Document::open(bytes.to_vec()).map_err(malformed)
+}
+
+fn n_pages(document: &backend::Document, limits: &Limits) -> Result<usize, ExtractError> {
+    let n_pages = document.n_pages().map_err(malformed)?;
+    if n_pages as u64 > limits.pages {
+        return Err(ExtractError::limit("pages", limits.pages));
+    }
+    Ok(n_pages)
+}
+
+fn malformed(error: pdf_oxide::Error) -> ExtractError {
+    ExtractError::malformed(MEDIA_TYPE, 0, error)
 }
 
 /// Value of [`UNPACK_VARIABLE`]: the backend refuses a stream that reaches it.

@@ -39,6 +39,16 @@ fn pages_words_and_boxes_point_at_their_text() {
 }
 
 #[test]
+fn text_set_sideways_on_a_turned_page_is_words() {
+    let content = "BT /F1 10 Tf 0 1 -1 0 300 400 Tm (a wide table) Tj ET";
+    let out = read(&document(&[content], "", "/Rotate 90"));
+    assert_eq!(out.text, "a wide table");
+    let words: Vec<&str> = out.boxes.iter().map(|b| slice(&out, b.bytes)).collect();
+    assert_eq!(words, ["a", "wide", "table"]);
+    assert!(out.boxes.iter().all(|b| b.area.x1 > b.area.x0), "{:?}", out.boxes);
+}
+
+#[test]
 fn two_columns_are_read_one_after_the_other() {
     let mut content = line(200, 740, "A heading over both columns");
     for row in 0..12 {
