@@ -7,7 +7,7 @@ function mockServer(): PluginOption {
   return {
     name: "mock-server",
     async configureServer(server) {
-      const { createMock } = await import("./tests/mock/server");
+      const { createMock } = await import("./tests/mock/server.ts");
       const mock = createMock();
       server.middlewares.use((request, response, next) => {
         if (request.url?.startsWith("/v1/")) mock.handle(request, response);
@@ -26,5 +26,5 @@ export default defineConfig(({ mode }) => ({
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
   },
-  server: { proxy: mode === "mock" ? {} : { "/v1": "http://127.0.0.1:8080" } },
+  server: mode === "mock" ? {} : { proxy: { "/v1": "http://127.0.0.1:8080" } },
 }));

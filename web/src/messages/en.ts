@@ -348,6 +348,7 @@ export const en = {
     started: (when: string) => `started ${when}`,
     ended: (when: string) => `ended ${when}`,
     deletedCorpus: "a deleted corpus",
+    lastSign: (seconds: number) => (seconds < 2 ? "now" : `${duration(seconds)} ago`),
     kept: "What was read before is kept; a retry goes on from there.",
   },
   planner: {

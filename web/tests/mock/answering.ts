@@ -1,9 +1,9 @@
 // Pretended answers: words of the question choose what comes back. "weather" is not in the corpus, "fail" breaks off,
 // "drop" cuts the connection once, "slow" takes its time; anything else is answered from the harbour's facts.
-import type { Answer, AnswerRequest, AttentionMap, Citation, VerificationStatus } from "../../src/api/types";
-import { boxesOf } from "./page_image";
-import { documentsOf, newId, now, type MockState, type StoredAnswer } from "./state";
-import { FACTS } from "./texts";
+import type { Answer, AnswerRequest, AttentionMap, Citation, VerificationStatus } from "../../src/api/types.ts";
+import { boxesOf } from "./page_image.ts";
+import { documentsOf, newId, now, type MockState, type StoredAnswer } from "./state.ts";
+import { FACTS } from "./texts.ts";
 
 interface Piece {
   text: string;

@@ -1,7 +1,7 @@
 // Pretended reading of documents: a job that ticks. Names choose what goes wrong: "stall" falls silent in the middle,
 // "crash" fails the job, "broken" fails its one document.
-import type { Job } from "../../src/api/types";
-import { newId, now, refreshCorpus, type MockState } from "./state";
+import type { Job } from "../../src/api/types.ts";
+import { newId, now, refreshCorpus, type MockState } from "./state.ts";
 
 const TICKS = 20;
 

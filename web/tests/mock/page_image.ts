@@ -1,6 +1,6 @@
 // Page images of the mock: a grey PNG with a dark bar where each word of the page stands, made without any library.
 import { deflateSync } from "node:zlib";
-import { LINES_PER_PAGE, LINE_LENGTH, type MockText } from "./texts";
+import { LINES_PER_PAGE, LINE_LENGTH, type MockText } from "./texts.ts";
 
 const TOP = 0.08;
 const LEFT = 0.1;

@@ -1,5 +1,5 @@
 // Pretended plans: the arithmetic of the server's planner, coarsely.
-import type { Plan, PlanRequest } from "../../src/api/types";
+import type { Plan, PlanRequest } from "../../src/api/types.ts";
 
 const SHAPES: Record<string, { parameters: number; kvValues: number; speed: number }> = {
   open: { parameters: 134e6, kvValues: 11_520, speed: 706 },

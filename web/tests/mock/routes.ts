@@ -1,13 +1,13 @@
 // The routes of the mock server, in the order of the REST contract.
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { AnswerRequest, PlanRequest, UploadResult } from "../../src/api/types";
-import { startAnswer } from "./answering";
-import { runIngest, startIngest } from "./ingest";
-import { parseMultipart } from "./multipart";
-import { pageImage } from "./page_image";
-import { plan } from "./planning";
-import type { Mock } from "./server";
-import { documentsOf, newCorpus, newDocument, newId, now, refreshCorpus, type StoredAnswer, type StoredEvent } from "./state";
+import type { AnswerRequest, PlanRequest, UploadResult } from "../../src/api/types.ts";
+import { startAnswer } from "./answering.ts";
+import { runIngest, startIngest } from "./ingest.ts";
+import { parseMultipart } from "./multipart.ts";
+import { pageImage } from "./page_image.ts";
+import { plan } from "./planning.ts";
+import type { Mock } from "./server.ts";
+import { documentsOf, newCorpus, newDocument, newId, now, refreshCorpus, type StoredAnswer, type StoredEvent } from "./state.ts";
 
 interface Call {
   mock: Mock;
@@ -21,12 +21,13 @@ interface Call {
 type Handler = (call: Call) => unknown;
 
 class Refusal extends Error {
-  constructor(
-    readonly status: number,
-    readonly code: string,
-    title: string,
-  ) {
+  readonly status: number;
+  readonly code: string;
+
+  constructor(status: number, code: string, title: string) {
     super(title);
+    this.status = status;
+    this.code = code;
   }
 }
 
@@ -38,7 +39,7 @@ function found<T>(value: T | undefined): T {
   return value;
 }
 
-function list<T extends { id?: string }>(call: Call, data: T[], idOf = (item: T) => item.id ?? ""): unknown {
+function list<T>(call: Call, data: T[], idOf = (item: T) => (item as { id?: string }).id ?? ""): unknown {
   const limit = Number(call.url.searchParams.get("limit") ?? 20);
   const after = call.url.searchParams.get("after");
   const from = after ? data.findIndex((item) => idOf(item) === after) + 1 : 0;

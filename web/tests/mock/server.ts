@@ -4,8 +4,8 @@ import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
-import { route } from "./routes";
-import { newState, type MockState } from "./state";
+import { route } from "./routes.ts";
+import { newState, type MockState } from "./state.ts";
 
 export interface MockOptions {
   /** Start without any corpus. */

@@ -1,6 +1,6 @@
 // What the mock server holds: corpora, documents with their texts, jobs, answers with their events, conversations.
-import type { Answer, Conversation, Corpus, CorpusDocument, DocumentState, Job } from "../../src/api/types";
-import { letter, plainText, printedReport, table, type MockText } from "./texts";
+import type { Answer, Conversation, Corpus, CorpusDocument, DocumentState, Job } from "../../src/api/types.ts";
+import { letter, plainText, printedReport, table, type MockText } from "./texts.ts";
 
 export interface StoredEvent {
   id: number;
