@@ -1,7 +1,7 @@
 // Decoding of the attention map: little-endian floats, the bitmap, and places along the band.
 import { describe, expect, it } from "vitest";
 import type { AttentionMap } from "../api/types";
-import { decodeStrip, placeAt } from "./strip";
+import { decodeStrip, placeAt, spreadPins } from "./strip";
 import { citation } from "./testing";
 
 function encode(values: number[], composed: number[]): Pick<AttentionMap, "buckets" | "values_b64" | "composed_b64"> {
@@ -65,5 +65,21 @@ describe("placeAt", () => {
     expect(placeAt(strip, 0.25, characters)).toEqual({ documentId: "doc_0", character: 2000 });
     expect(placeAt(strip, 0.75, characters)).toEqual({ documentId: "doc_1", character: 500 });
     expect(placeAt(strip, 1, characters)).toEqual({ documentId: "doc_1", character: 1000 });
+  });
+});
+
+describe("spreadPins", () => {
+  it("leaves pins alone that have room", () => {
+    expect(spreadPins([20, 300, 100], 600, 16)).toEqual([20, 300, 100]);
+  });
+  it("moves pins apart and keeps them on the band", () => {
+    expect(spreadPins([100, 100, 104], 600, 16)).toEqual([100, 116, 132]);
+    expect(spreadPins([0, 600, 599], 600, 16)).toEqual([8, 592, 576]);
+  });
+  it("squeezes when there is no room for all", () => {
+    const drawn = spreadPins(Array.from({ length: 100 }, () => 50), 200, 16);
+    expect(Math.min(...drawn)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...drawn)).toBeLessThanOrEqual(200);
+    expect(new Set(drawn).size).toBe(100);
   });
 });

@@ -97,6 +97,24 @@ export function decodeStrip(
   return { buckets, documents, pins, tokensTotal: map.tokens_total };
 }
 
+/** Where pins are drawn so that none hides another: in order, at least `gap` apart, as near to their places as that allows. */
+export function spreadPins(places: number[], width: number, gap: number): number[] {
+  const room = Math.min(gap, places.length > 1 ? width / places.length : gap);
+  const order = places.map((_, i) => i).sort((a, b) => places[a]! - places[b]! || a - b);
+  const drawn = new Array<number>(places.length).fill(0);
+  let left = 0;
+  for (const i of order) {
+    drawn[i] = Math.max(places[i]!, left + room / 2);
+    left = drawn[i]! + room / 2;
+  }
+  let right = width;
+  for (const i of order.toReversed()) {
+    drawn[i] = Math.min(drawn[i]!, right - room / 2);
+    right = drawn[i]! - room / 2;
+  }
+  return drawn;
+}
+
 /** The document under a place of the band and the character there, as nearly as tokens tell. */
 export function placeAt(
   strip: Strip,

@@ -2,6 +2,7 @@
 const SETTINGS = "ibid.layout";
 export const MIN_VIEWER = 320;
 export const MAX_VIEWER = 1000;
+const DEFAULT_VIEWER = 470;
 
 interface Saved {
   viewerOpen: boolean;
@@ -31,13 +32,13 @@ class Layout {
   narrow = $state(media("(max-width: 1099px)", (matches) => (this.narrow = matches)));
   viewerOpen = $state(false);
   documentsOpen = $state(true);
-  viewerWidth = $state(440);
+  viewerWidth = $state(DEFAULT_VIEWER);
 
   constructor() {
     // A sheet that is open on arrival would hide the page it belongs to, unless the address asks for a source.
     this.viewerOpen = (!this.sheet && (this.#saved.viewerOpen ?? true)) || location.hash.includes("document=");
     this.documentsOpen = !this.narrow && (this.#saved.documentsOpen ?? true);
-    this.viewerWidth = clampWidth(this.#saved.viewerWidth ?? 440);
+    this.viewerWidth = clampWidth(this.#saved.viewerWidth ?? DEFAULT_VIEWER);
     $effect.root(() => {
       $effect(() => {
         const { viewerOpen, viewerWidth, documentsOpen } = this;
@@ -48,7 +49,7 @@ class Layout {
 }
 
 export function clampWidth(width: number): number {
-  return Number.isFinite(width) ? Math.round(Math.max(MIN_VIEWER, Math.min(MAX_VIEWER, width))) : 440;
+  return Number.isFinite(width) ? Math.round(Math.max(MIN_VIEWER, Math.min(MAX_VIEWER, width))) : DEFAULT_VIEWER;
 }
 
 export const layout = new Layout();
