@@ -1,4 +1,4 @@
-// Two test projects: `unit` (pure functions and components, in jsdom) and `browser` (a real Chromium against the mock server).
+// Two test projects: `unit` (pure functions; components in jsdom, which their files ask for) and `browser` (a real Chromium against the mock server).
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { svelteTesting } from "@testing-library/svelte/vite";
 import { defineConfig } from "vitest/config";
@@ -8,7 +8,8 @@ export default defineConfig({
     projects: [
       {
         plugins: [svelte(), svelteTesting()],
-        test: { name: "unit", environment: "jsdom", include: ["src/**/*.test.ts", "tests/*.test.ts"] },
+        // Files share their modules: loading Svelte again for each would take longer than all the tests.
+        test: { name: "unit", environment: "node", isolate: false, include: ["src/**/*.test.ts", "tests/*.test.ts"] },
       },
       {
         test: {

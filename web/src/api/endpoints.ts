@@ -83,6 +83,7 @@ export const answerEvents = (answerId: string, lastEventId: string | null, signa
 export const listAnswers = (corpusId: string) =>
   getJson<List<Answer>>(`/v1/corpora/${id(corpusId)}/answers?limit=100`);
 export const getAnswer = (answerId: string) => getJson<Answer>(`/v1/answers/${id(answerId)}`);
+export const deleteAnswer = (answerId: string) => deleteJson<Deleted>(`/v1/answers/${id(answerId)}`);
 export const cancelAnswer = (answerId: string) => postJson<Answer>(`/v1/answers/${id(answerId)}/cancel`);
 export const replayAnswer = (answerId: string) => postJson<Replay>(`/v1/answers/${id(answerId)}/replay`);
 

@@ -1,4 +1,5 @@
 // Keys to commands.
+// @vitest-environment jsdom
 import { describe, expect, it } from "vitest";
 import { isTyping, ShortcutReader, type Command } from "./shortcuts";
 

@@ -200,7 +200,7 @@ export const en = {
     none: "No earlier conversations.",
     untitled: "Untitled",
     one: "One answer",
-    delete: (title: string) => `Delete conversation ${title}`,
+    delete: (title: string) => `Delete ${title}`,
     turns: "Answers",
   },
   answer: {

@@ -71,6 +71,17 @@ export function hrefOf(route: Route): string {
   return `${path}?${query}`;
 }
 
+const plain = (corpusId: string) =>
+  ({ screen: "corpus", corpusId, conversationId: null, answerId: null, place: null }) as const;
+
 export function corpusHref(corpusId: string): string {
-  return hrefOf({ screen: "corpus", corpusId, conversationId: null, answerId: null, place: null });
+  return hrefOf(plain(corpusId));
+}
+
+export function conversationHref(corpusId: string, conversationId: string): string {
+  return hrefOf({ ...plain(corpusId), conversationId });
+}
+
+export function answerHref(corpusId: string, answerId: string): string {
+  return hrefOf({ ...plain(corpusId), answerId });
 }

@@ -213,6 +213,7 @@ const ROUTES: [string, RegExp, Handler][] = [
   ["POST", /^\/v1\/corpora\/([^/]+)\/answers$/, ask],
   ["GET", /^\/v1\/corpora\/([^/]+)\/answers$/, (call) => list(call, [...call.mock.state.answers.values()].map(({ answer }) => answer).filter((answer) => answer.corpus_id === call.ids[0]).reverse())],
   ["GET", /^\/v1\/answers\/([^/]+)$/, (call) => found(call.mock.state.answers.get(call.ids[0]!)).answer],
+  ["DELETE", /^\/v1\/answers\/([^/]+)$/, (call) => (call.mock.state.answers.delete(call.ids[0]!), { object: "answer.deleted", id: call.ids[0], deleted: true, freed_bytes: 900, freed_files: 0 })],
   ["POST", /^\/v1\/answers\/([^/]+)\/cancel$/, cancelAnswer],
   ["POST", /^\/v1\/answers\/([^/]+)\/replay$/, (call) => ({ object: "replay", identical: true, answer: found(call.mock.state.answers.get(call.ids[0]!)).answer })],
   ["GET", /^\/v1\/answers\/([^/]+)\/events$/, (call) => stream(call, found(call.mock.state.answers.get(call.ids[0]!)), Number(call.request.headers["last-event-id"] ?? -1))],
