@@ -1,6 +1,6 @@
 // Chips stand at code points of the answer, whatever characters come before them.
 import { describe, expect, it } from "vitest";
-import { answerRuns, type Run } from "./runs";
+import { answerRuns, splitTail, type Run } from "./runs";
 import { citation } from "./testing";
 
 /** One line that shows where chips stand and what is doubted: "rose[1] ~fell~". */
@@ -47,4 +47,11 @@ describe("answerRuns", () => {
     const runs = answerRuns(text, [citation(1, 0, 5), citation(2, 3, 9), citation(3, 1, 99)], [{ start: 2, end: 7 }]);
     expect(runs.map((run) => run.text).join("")).toBe(text);
   });
+});
+
+it("splits off the last word, unless it is very long", () => {
+  expect(splitTail("It rose 👍.")).toEqual(["It rose ", "👍."]);
+  expect(splitTail("rose.")).toEqual(["", "rose."]);
+  expect(splitTail(`see ${"x".repeat(40)}`)).toEqual([`see ${"x".repeat(40)}`, ""]);
+  expect(splitTail(" ")).toEqual([" ", ""]);
 });

@@ -52,3 +52,12 @@ export function answerRuns(text: string, citations: Citation[], unsupported: Spa
   }
   return runs;
 }
+
+/** Longer than this, a last word may break anywhere: it must not push the page sideways together with its chips. */
+const LONGEST_TAIL = 24;
+
+/** A run's text and its last word, which stays on one line with the chips after it. */
+export function splitTail(text: string): [head: string, tail: string] {
+  const at = text.search(/\S+\s*$/);
+  return at < 0 || text.length - at > LONGEST_TAIL ? [text, ""] : [text.slice(0, at), text.slice(at)];
+}

@@ -290,6 +290,7 @@ export const en = {
     legendNot: "not looked at",
     removed: "removed document",
     more: (n: number) => `${plural(n, "more document", "more documents")} not looked at`,
+    moreLooked: (n: number) => `${plural(n, "more document", "more documents")} with less attention`,
   },
   viewer: {
     title: "Source",

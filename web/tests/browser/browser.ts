@@ -1,5 +1,5 @@
 // A Chromium for the tests: Debian's own, headless, without any request of its own, with a profile that is thrown away.
-// IBID_CHROMIUM names another binary. IBID_URL points the same tests at a running server instead of the mock, later.
+// IBID_CHROMIUM names another binary.
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

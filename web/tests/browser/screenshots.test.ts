@@ -5,11 +5,14 @@ import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { CorpusPage } from "../pages/corpus_page.ts";
 import { HomePage } from "../pages/home_page.ts";
+import { textFile } from "./files.ts";
 import { openBrowser, SCREENSHOTS, startMock, type VisitorOptions } from "./browser.ts";
 
 const LOOKS: [string, VisitorOptions][] = [
   ["light", {}],
   ["dark", { dark: true }],
+  ["medium", { width: 900, height: 800 }],
+  ["contrast", { contrast: "more" }],
   ["narrow", { width: 400, height: 820, touch: true }],
 ];
 
@@ -22,7 +25,7 @@ const HARBOUR = "Harbour Authority reports";
 
 it.each(LOOKS)("takes pictures, %s", async (look, options) => {
   await mkdir(SCREENSHOTS, { recursive: true });
-  const { mock, url } = await startMock();
+  const { mock, url } = await startMock({ tickMs: 90 });
   mocks.push(mock);
   const visitor = await openBrowser(options);
   const { page } = visitor;
@@ -59,9 +62,19 @@ it.each(LOOKS)("takes pictures, %s", async (look, options) => {
   await corpus.ask("Please fail");
   await page.getByRole("alert").waitFor();
   await shoot("failed");
+  await page.getByRole("button", { name: "History" }).click();
+  await shoot("history");
+  await page.keyboard.press("Escape");
+  if (await page.getByRole("button", { name: "Show documents" }).count()) await page.getByRole("button", { name: "Show documents" }).click();
+  await corpus.addFiles([textFile("stall.txt", "Some words. ".repeat(900)), textFile("nothing.txt", ""), textFile("virus.exe", "MZ")]);
+  await corpus.progress.getByText(/No sign of life/).waitFor();
+  await shoot("stalled");
+  await home.open();
+  await home.chooseFiles([textFile("crash.txt", "Some words. ".repeat(900))]);
+  await page.waitForTimeout(1200);
   await home.open();
   await home.trySample();
-  await page.getByText("suspiciously absent").waitFor({ timeout: 300 }).catch(() => {});
+  await page.getByTestId("ingest-progress").getByText(/tokens\/s/).waitFor();
   await shoot("ingest");
   await page.goto(`${url}/#/jobs`);
   await shoot("jobs");

@@ -5,6 +5,7 @@ import { HomePage } from "../pages/home_page.ts";
 import { openBrowser, startMock, type Visitor } from "./browser.ts";
 import { textFile } from "./files.ts";
 import type { Mock } from "../mock/server.ts";
+import { newCorpus, newDocument, refreshCorpus } from "../mock/state.ts";
 
 const HARBOUR = "Harbour Authority reports";
 let mock: Mock;
@@ -93,6 +94,30 @@ describe("with a corpus of every document state", () => {
     await visitor.page.reload();
     await corpus.lastAnswer.getByText("source removed").waitFor();
     expect(await corpus.chip(1).getAttribute("aria-disabled")).toBe("true");
+  });
+
+  it("lists a corpus of thousands, narrowed by searching", async () => {
+    const big = newCorpus(mock.state, "Thousands");
+    for (let i = 1; i <= 1500; i++) newDocument(mock.state, big.id, `letters/letter-${i}.txt`, "ready", `Letter ${i}.`);
+    refreshCorpus(mock.state, big);
+    await visitor.page.goto(`${url}/#/corpora/${big.id}`);
+    await visitor.page.getByText("400 of 1,500 shown. Search to narrow the list.").waitFor();
+    await visitor.page.getByLabel("Search documents").fill("letter-1499");
+    await corpus.document("letters/letter-1499.txt").click();
+    await corpus.sourceText.getByText("Letter 1499.").waitFor();
+    await corpus.ask("When was the invoice paid?");
+    await corpus.waitForAnswer();
+  });
+
+  it("offers a place to drop files where there are none", async () => {
+    const bare = newCorpus(mock.state, "Bare");
+    await visitor.page.goto(`${url}/#/corpora/${bare.id}`);
+    await visitor.page.getByRole("heading", { name: "No documents yet" }).waitFor();
+    await corpus.addFiles([textFile("first.txt", "The invoice was paid on 3 March.")]);
+    await corpus.ask("When was the invoice paid?");
+    await corpus.waitForAnswer();
+    await corpus.chip(1).waitFor();
+    for (const { id, name } of mock.state.corpora.values()) if (name !== HARBOUR) mock.state.corpora.delete(id);
   });
 
   it("deletes a corpus", async () => {

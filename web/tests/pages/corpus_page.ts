@@ -78,7 +78,7 @@ export class CorpusPage {
   }
 
   async addFiles(files: { name: string; mimeType: string; buffer: Buffer }[]): Promise<void> {
-    await this.page.getByTestId("file-field").setInputFiles(files);
+    await this.page.getByTestId("file-field").last().setInputFiles(files);
   }
 
   async deleteDocument(name: string): Promise<void> {
