@@ -375,6 +375,8 @@ export const en = {
     minutes: (minutes: number) => duration(minutes * 60),
     speed: (value: number, basis: "measured" | "estimated") =>
       `${rate(value, "tokens")}, ${basis === "measured" ? "measured on this machine" : "estimated"}`,
+    spoken: (disk: number, ram: number, minutes: number) =>
+      `Disk ${bytes(disk)}, memory ${bytes(ram)}, reading ${duration(minutes * 60)}`,
     perToken: (value: number) => `${bytes(value)} of state per token`,
     notes: "Notes",
     updating: "Computing",

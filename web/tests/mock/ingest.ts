@@ -99,7 +99,7 @@ function advance(job: Job, documents: ReturnType<typeof entries>, tick: number, 
     done,
     total,
     unit: "tokens",
-    rate: 412.5,
+    rate: 412.5 + 30 * Math.sin(tick),
     eta_s: Math.round((total - done) / 412.5),
     kv_bytes: done * 11_776,
   };
