@@ -34,13 +34,15 @@ export class ConversationState {
   async show(conversationId: string | null, answerId: string | null): Promise<void> {
     const wanted = `${conversationId ?? ""}|${answerId ?? ""}`;
     if (wanted === this.#loadedRoute) return;
+    const arriving = this.#loadedRoute === "";
     this.#loadedRoute = wanted;
     this.leave();
     this.id = conversationId;
     this.turns = [];
     this.problem = null;
-    const running = rememberedRunning();
-    const fallback = !conversationId && !answerId && running?.corpusId === this.corpusId ? running.answerId : null;
+    // Only on arrival: somebody who asks for a new conversation does not want the running one back.
+    const running = arriving && !conversationId && !answerId ? rememberedRunning() : null;
+    const fallback = running?.corpusId === this.corpusId ? running.answerId : null;
     if (!conversationId && !answerId && !fallback) return;
     this.loading = true;
     try {

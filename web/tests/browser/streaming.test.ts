@@ -57,6 +57,16 @@ it("finds the running answer even where the address names no conversation", asyn
   await corpus.waitForAnswer();
 });
 
+it("leaves a running answer to the server when a new conversation is begun", async () => {
+  await corpus.ask("slow: how much did revenue grow, alone?");
+  await corpus.answerText.getByText("Revenue").waitFor();
+  await visitor.page.getByRole("link", { name: "New conversation" }).click();
+  await visitor.page.getByText("Ask for a fact").waitFor();
+  await visitor.page.getByRole("button", { name: "History" }).click();
+  await visitor.page.getByRole("link", { name: /grow, alone/ }).click();
+  await corpus.waitForAnswer();
+});
+
 it("comes back by itself when the connection breaks, and misses no word", async () => {
   await corpus.ask("drop: how much did revenue grow?");
   await corpus.lastAnswer.getByText("The connection broke").waitFor();
