@@ -27,16 +27,17 @@ fn main() -> Result<()> {
     let cache = tempfile::tempdir()?;
     let engine = Engine::open(Path::new(&model), Numerics::Fast, cache.path(), &mut |_| ())?;
     let (mut in_a_row, mut at_once) = (f64::MAX, f64::MAX);
+    let contexts = contexts(&engine)?;
     for _ in 0..REPEATS {
-        in_a_row = in_a_row.min(seconds(&engine, false)?);
-        at_once = at_once.min(seconds(&engine, true)?);
+        in_a_row = in_a_row.min(seconds(&engine, &contexts, false)?);
+        at_once = at_once.min(seconds(&engine, &contexts, true)?);
     }
-    let idle = first_token_ms(&engine)?;
+    let idle = first_token_ms(&engine, &contexts)?;
     let (prefilled, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let (busy, rate) = thread::scope(|scope| {
         scope.spawn(|| prefill(&engine, &prefilled, &stop));
-        let busy = first_token_ms(&engine);
-        let rate = prefill_rate_while_asking(&engine, &prefilled);
+        let busy = first_token_ms(&engine, &contexts);
+        let rate = prefill_rate_while_asking(&engine, &contexts, &prefilled);
         stop.store(true, Ordering::Relaxed);
         Ok::<_, anyhow::Error>((busy?, rate?))
     })?;
@@ -70,8 +71,8 @@ fn contexts(engine: &Engine) -> Result<Vec<Sequence>> {
 }
 
 /// All questions, from the first token read to the last one decoded.
-fn seconds(engine: &Engine, at_once: bool) -> Result<f64> {
-    let sequences = contexts(engine)?;
+fn seconds(engine: &Engine, contexts: &[Sequence], at_once: bool) -> Result<f64> {
+    let sequences: Vec<Sequence> = contexts.iter().map(Sequence::fork).collect();
     let start = Instant::now();
     if at_once {
         thread::scope(|scope| {
@@ -97,10 +98,10 @@ fn answer(engine: &Engine, mut sequence: Sequence) -> Result<()> {
 }
 
 /// Median over questions that come one by one, with pauses in which prefill gets going.
-fn first_token_ms(engine: &Engine) -> Result<f64> {
+fn first_token_ms(engine: &Engine, contexts: &[Sequence]) -> Result<f64> {
     let ids = some_ids(QUESTION, 99);
     let mut times = Vec::new();
-    for sequence in contexts(engine)?.iter().cycle().take(FIRST_TOKENS) {
+    for sequence in contexts.iter().cycle().take(FIRST_TOKENS) {
         let mut sequence = sequence.fork();
         thread::sleep(Duration::from_millis(150));
         let start = Instant::now();
@@ -123,9 +124,8 @@ fn prefill(engine: &Engine, layers: &AtomicU64, stop: &AtomicBool) {
 }
 
 /// What prefill gets while one question follows the other.
-fn prefill_rate_while_asking(engine: &Engine, layers: &AtomicU64) -> Result<f64> {
-    let sequences = contexts(engine)?;
+fn prefill_rate_while_asking(engine: &Engine, contexts: &[Sequence], layers: &AtomicU64) -> Result<f64> {
     let (start, before) = (Instant::now(), layers.load(Ordering::Relaxed));
-    sequences.into_iter().try_for_each(|sequence| answer(engine, sequence))?;
+    contexts.iter().try_for_each(|sequence| answer(engine, sequence.fork()))?;
     Ok((layers.load(Ordering::Relaxed) - before) as f64 / start.elapsed().as_secs_f64())
 }

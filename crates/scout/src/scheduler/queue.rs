@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Rows of one pass: how long a newcomer and a cancelled question may have to wait. More gain no speed.
+/// Rows of one pass: it bounds how long a newcomer and a cancelled question have to wait for the pass that runs.
 pub(super) const PASS_ROWS: usize = 256;
 /// Rows of a pass that go to single tokens before prompts are looked at; the rest is theirs even when more tokens wait.
 pub(super) const TOKEN_ROWS: usize = 128;

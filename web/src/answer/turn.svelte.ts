@@ -1,0 +1,102 @@
+// One question and its answer while it is written: the stream, the stop button, and what is read aloud.
+import * as api from "../api/endpoints";
+import { asProblem } from "../api/request";
+import type { StreamEvent } from "../api/event_stream";
+import type { Answer, AnswerRequest, Problem } from "../api/types";
+import { notices } from "../components/notices.svelte";
+import { messages } from "../messages";
+import { takeSentences } from "../text/sentences";
+import { applyEvent, emptyAnswer, liveAnswer, type LiveAnswer } from "./apply_event";
+import { follow } from "./follow";
+import { forgetRunning, rememberRunning } from "./running";
+
+let lastKey = 0;
+
+export class Turn {
+  /** For keyed lists: an answer has no id of the server until its first event. */
+  readonly key = ++lastKey;
+  live = $state.raw<LiveAnswer>()!;
+  reconnecting = $state(false);
+  stopping = $state(false);
+  /** The question was refused, or the stream could not be taken up again. */
+  problem = $state.raw<Problem | null>(null);
+  #announced = 0;
+  #abort = new AbortController();
+
+  constructor(answer: Answer) {
+    const over = answer.status !== "queued" && answer.status !== "running";
+    this.live = { ...liveAnswer(answer), finished: over };
+  }
+
+  static asking(corpusId: string, question: string, conversationId: string | null): Turn {
+    return new Turn(emptyAnswer(corpusId, question, conversationId));
+  }
+
+  get answer(): Answer {
+    return this.live.answer;
+  }
+
+  get running(): boolean {
+    return !this.live.finished && this.problem === null;
+  }
+
+  ask(request: AnswerRequest): Promise<void> {
+    notices.announce(messages.answer.announce.started);
+    return this.#follow(() => api.askStreaming(this.answer.corpus_id, request, this.#abort.signal));
+  }
+
+  /** Takes up the stream of an answer that is being written. Its events are replayed from the first. */
+  resume(): Promise<void> {
+    const { answer } = this;
+    this.live = liveAnswer({ ...answer, text: "", citations: [] });
+    return this.#follow(() => api.answerEvents(answer.id, null, this.#abort.signal));
+  }
+
+  async stop(): Promise<void> {
+    if (!this.running || this.stopping || this.answer.id === "") return;
+    this.stopping = true;
+    try {
+      await api.cancelAnswer(this.answer.id);
+    } catch (error) {
+      this.stopping = false;
+      notices.add("bad", asProblem(error).title);
+    }
+  }
+
+  /** Leaves the stream; the answer goes on at the server. */
+  leave(): void {
+    this.#abort.abort();
+  }
+
+  async #follow(open: () => Promise<Response>): Promise<void> {
+    try {
+      await follow({
+        open,
+        reopen: () =>
+          this.answer.id === "" ? null : api.answerEvents(this.answer.id, this.live.lastEventId, this.#abort.signal),
+        onEvent: (event) => this.#onEvent(event),
+        onConnection: (state) => (this.reconnecting = state === "reconnecting"),
+        signal: this.#abort.signal,
+      });
+    } catch (error) {
+      if (!this.#abort.signal.aborted) this.problem = asProblem(error);
+      if (this.answer.id !== "") forgetRunning(this.answer.id);
+    }
+  }
+
+  #onEvent(event: StreamEvent): boolean {
+    this.live = applyEvent(this.live, event);
+    const { answer, finished } = this.live;
+    if (event.event === "answer.created") rememberRunning({ corpusId: answer.corpus_id, answerId: answer.id });
+    const { announce, next } = takeSentences(answer.text, this.#announced, finished);
+    this.#announced = next;
+    notices.announce(announce);
+    if (finished) {
+      this.stopping = false;
+      forgetRunning(answer.id);
+      const { done, failed } = messages.answer.announce;
+      notices.announce(answer.status === "failed" ? failed : done);
+    }
+    return finished;
+  }
+}
