@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 
 use crate::{
     AnswerStatus, Catalog, Citation, Error, Result, answer, citation, conversation, corpus,
-    row::{int, mint, now_ms},
+    row::{Columns, int, mint, now_ms},
 };
 
 /// A question about to be asked.
@@ -88,6 +88,16 @@ impl Catalog {
             citation::insert_source(&mut tx, answer, source).await?;
         }
         Ok(tx.commit().await?)
+    }
+
+    /// The documents that an answer was composed from.
+    pub async fn sources_of(&self, answer: &Id) -> Result<Vec<Id>> {
+        let rows =
+            sqlx::query("SELECT document_id FROM answer_source WHERE answer_id = ?1 ORDER BY document_id")
+                .bind(answer.as_str())
+                .fetch_all(self.reader())
+                .await?;
+        rows.iter().map(|row| row.id(IdKind::Document, "document_id")).collect()
     }
 
     /// Completes an accepted answer with its citations in one commit; what was asked stays as it was accepted. What

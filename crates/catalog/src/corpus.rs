@@ -90,6 +90,12 @@ impl Catalog {
         row.as_ref().map(read).transpose()?.ok_or_else(|| Error::not_found("corpus", id_or_name))
     }
 
+    /// Ids of the corpora of every owner.
+    pub async fn corpus_ids(&self) -> Result<Vec<Id>> {
+        let rows = sqlx::query("SELECT id FROM corpus").fetch_all(self.reader()).await?;
+        rows.iter().map(|row| row.id(IdKind::Corpus, "id")).collect()
+    }
+
     /// All corpora of an owner, by name.
     pub async fn corpora(&self, owner: &str) -> Result<Vec<Corpus>> {
         let rows = sqlx::query("SELECT * FROM corpus WHERE owner_id = ?1 ORDER BY name")
@@ -138,6 +144,18 @@ impl Catalog {
                 Ok(tx.commit().await?)
             }
         }
+    }
+
+    /// A JSON object of whoever made the corpus; nothing here reads it.
+    pub async fn set_metadata(&self, corpus: &Id, metadata: &Value) -> Result<()> {
+        let mut tx = self.write().await?;
+        sqlx::query("UPDATE corpus SET metadata = ?2, updated_ms = ?3 WHERE id = ?1")
+            .bind(corpus.as_str())
+            .bind(metadata.to_string())
+            .bind(now_ms() as i64)
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
     }
 
     pub async fn corpus_counts(&self, corpus: &Id) -> Result<CorpusCounts> {

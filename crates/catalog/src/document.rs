@@ -74,6 +74,22 @@ impl Catalog {
         OF_CORPUS.page(self.reader(), corpus.as_str(), page, read).await
     }
 
+    /// How many documents the corpus would have with these paths, those that are still being read counted too.
+    pub async fn documents_with(&self, corpus: &Id, paths: &[String]) -> Result<u64> {
+        let paths = serde_json::Value::from_iter(paths.iter().map(String::as_str));
+        let row = sqlx::query(
+            "SELECT count(*) AS documents FROM (
+                 SELECT d.path FROM document d JOIN document_version v ON v.document_id = d.id
+                 WHERE d.corpus_id = ?1 AND v.visible_to IS NULL
+                 UNION SELECT value FROM json_each(?2))",
+        )
+        .bind(corpus.as_str())
+        .bind(paths.to_string())
+        .fetch_one(self.reader())
+        .await?;
+        row.count("documents")
+    }
+
     /// One document of an owner in its newest version, visible or staged.
     pub async fn document_of(&self, owner: &str, id: &str) -> Result<Document> {
         let row = sqlx::query(select_documents!(

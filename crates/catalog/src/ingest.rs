@@ -58,6 +58,11 @@ pub enum Start {
         kind: JobKind,
         params: Value,
     },
+    /// Like `New`, for whoever works through the queue.
+    Queue {
+        kind: JobKind,
+        params: Value,
+    },
     Resume(Id),
 }
 
@@ -128,6 +133,10 @@ impl Catalog {
             Start::New { kind, params } => {
                 let new = NewJob { kind, corpus: Some(corpus.clone()), params };
                 job::insert(&mut tx, owner, &new, JobState::Running).await?
+            }
+            Start::Queue { kind, params } => {
+                let new = NewJob { kind, corpus: Some(corpus.clone()), params };
+                job::insert(&mut tx, owner, &new, JobState::Queued).await?
             }
         };
         let changes = plan.added.iter().map(|f| (f, Change::Added));

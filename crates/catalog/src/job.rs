@@ -106,6 +106,17 @@ impl Catalog {
         OF_OWNER.page(self.reader(), owner, page, read).await
     }
 
+    /// The ingest of a corpus that was begun last.
+    pub async fn newest_ingest(&self, corpus: &Id) -> Result<Option<Job>> {
+        let row = sqlx::query(
+            "SELECT * FROM job WHERE corpus_id = ?1 AND kind IN ('ingest', 'import') ORDER BY id DESC LIMIT 1",
+        )
+        .bind(corpus.as_str())
+        .fetch_optional(self.reader())
+        .await?;
+        row.as_ref().map(read).transpose()
+    }
+
     /// Jobs of every owner that were queued or running when their process ended, oldest first.
     pub async fn unfinished(&self) -> Result<Vec<Job>> {
         let rows = sqlx::query("SELECT * FROM job WHERE state IN ('queued', 'running') ORDER BY id")
@@ -157,6 +168,37 @@ impl Catalog {
         let stop = row.flag("cancel_requested")?;
         tx.commit().await?;
         Ok(stop)
+    }
+
+    /// Puts a job that its process left, or that failed, back into the queue; what it staged stays.
+    ///
+    /// Errors: [`Error::JobFinished`] when it has succeeded or was cancelled.
+    pub async fn requeue_job(&self, job: &Id) -> Result<()> {
+        let mut tx = self.write().await?;
+        let done = sqlx::query(
+            "UPDATE job SET state = 'queued', error = NULL, finished_ms = NULL, heartbeat_ms = ?2
+             WHERE id = ?1 AND state NOT IN ('succeeded', 'cancelled')",
+        )
+        .bind(job.as_str())
+        .bind(now_ms() as i64)
+        .execute(&mut *tx)
+        .await?;
+        if done.rows_affected() == 0 {
+            let found = find(&mut tx, job).await?;
+            return Err(Error::JobFinished { job: job.to_string(), state: found.state });
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Ingests of every owner that stopped before their end without having failed, oldest first.
+    pub async fn interrupted_ingests(&self) -> Result<Vec<Job>> {
+        let rows = sqlx::query(
+            "SELECT * FROM job WHERE kind = 'ingest' AND state = 'failed' AND error ->> 'code' = 'interrupted'
+             AND corpus_id IS NOT NULL ORDER BY id",
+        )
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter().map(read).collect()
     }
 
     /// Asks a job to stop; it answers through [`Catalog::report`]. Asking twice is fine.

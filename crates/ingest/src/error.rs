@@ -53,6 +53,11 @@ pub enum Error {
          use the model of this corpus"
     )]
     OtherSegment { document: String, part: u64, expected: Digest, got: Digest },
+    #[error(
+        "KV of all documents would take {planned} bytes, at most kv_bytes_per_owner = {limit} are allowed; remove \
+         documents or raise the limit in the configuration"
+    )]
+    KvQuota { planned: u64, limit: u64 },
     #[error("stopped before the end; repeat the command to go on")]
     Interrupted,
     #[error("the job was cancelled; what it had staged is thrown away")]

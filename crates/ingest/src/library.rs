@@ -81,7 +81,7 @@ impl Library {
         let blob = Blob { digest, bytes: bytes.len() as u64 };
         let path = self.path(kind, digest);
         if !self.holds(&path, blob.bytes)? {
-            let mut temporary = Temporary::create(self)?;
+            let mut temporary = Temporary::create(self.clone())?;
             temporary.write(bytes)?;
             temporary.rename(&path)?;
         }
@@ -97,7 +97,7 @@ impl Library {
     pub(crate) fn put_expected(&self, kind: BlobKind, expected: Blob, from: &mut dyn io::Read) -> Result<()> {
         let path = self.path(kind, expected.digest);
         if !self.holds(&path, expected.bytes)? {
-            let mut temporary = Temporary::create(self)?;
+            let mut temporary = Temporary::create(self.clone())?;
             let mut hasher = Hasher::of(kind);
             let source = temporary.path.clone();
             read_chunks(from, &source, |chunk| {
@@ -121,7 +121,7 @@ impl Library {
             self.make_durable(&path)?;
             return Ok(expected);
         }
-        let mut temporary = Temporary::create(self)?;
+        let mut temporary = Temporary::create(self.clone())?;
         let file = hash_file(source, |chunk| temporary.write(chunk))?;
         let path = self.path(BlobKind::Original, file.sha256);
         temporary.rename(&path)?;
@@ -239,6 +239,61 @@ impl Library {
     }
 }
 
+/// A file that is arriving piece by piece, hashed as it is written. Dropped, it leaves nothing.
+pub struct Incoming {
+    temporary: Temporary,
+    hasher: Hasher,
+}
+
+/// A file that has arrived whole under a temporary name; kept with [`Library::keep`], or gone when it is dropped.
+pub struct Received {
+    temporary: Temporary,
+    pub file: NewFile,
+}
+
+impl Library {
+    pub fn incoming(&self) -> Result<Incoming> {
+        Ok(Incoming { temporary: Temporary::create(self.clone())?, hasher: Hasher::of(BlobKind::Original) })
+    }
+
+    /// Gives a received file its name, unless those bytes are kept already; durable when this returns. The caller holds
+    /// `changing` until a row names the file.
+    pub(crate) fn keep(&self, received: Received) -> Result<NewFile> {
+        let Received { temporary, file } = received;
+        let path = self.path(BlobKind::Original, file.sha256);
+        if !self.holds(&path, file.bytes)? {
+            temporary.rename(&path)?;
+        }
+        self.make_durable(&path)?;
+        Ok(file)
+    }
+}
+
+impl Incoming {
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.hasher.update(bytes);
+        self.temporary.write(bytes)
+    }
+
+    /// Bytes so far.
+    pub fn bytes(&self) -> u64 {
+        self.temporary.len
+    }
+
+    pub fn finish(self) -> Received {
+        let Self { temporary, hasher } = self;
+        let file = NewFile { sha256: hasher.digest(), bytes: temporary.len };
+        Received { temporary, file }
+    }
+}
+
+impl Received {
+    /// Where it lies meanwhile.
+    pub fn path(&self) -> &Path {
+        &self.temporary.path
+    }
+}
+
 /// See [`Library::under_its_name`].
 pub(crate) struct NamedOriginal {
     pub path: PathBuf,
@@ -246,16 +301,16 @@ pub(crate) struct NamedOriginal {
 }
 
 /// A file being written; removed unless it gets its final name.
-struct Temporary<'a> {
-    library: &'a Library,
+struct Temporary {
+    library: Library,
     path: PathBuf,
     file: Box<dyn StoredFile>,
     len: u64,
     renamed: bool,
 }
 
-impl<'a> Temporary<'a> {
-    fn create(library: &'a Library) -> Result<Self> {
+impl Temporary {
+    fn create(library: Library) -> Result<Self> {
         let path = library.tmp().join(library.temporaries.fetch_add(1, Relaxed).to_string());
         let file = library.storage.create(&path).map_err(|e| io_error("create", &path, e))?;
         Ok(Self { library, path, file, len: 0, renamed: false })
@@ -276,7 +331,7 @@ impl<'a> Temporary<'a> {
     }
 }
 
-impl Drop for Temporary<'_> {
+impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.renamed {
             // What cannot be removed now is removed when the library is next opened.

@@ -29,6 +29,8 @@ pub struct Ingest {
     pub engine: Arc<Engine>,
     pub worker: Arc<corpus::worker::Worker>,
     pub limits: Arc<corpus::Limits>,
+    /// Most bytes of KV that one owner's documents may take, those still to be read included.
+    pub kv_bytes_per_owner: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -166,6 +168,7 @@ impl Ingest {
         watch: &mut Watch<'_>,
     ) -> Result<()> {
         self.read_documents(job, texts, watch).await?;
+        self.check_quota(corpus).await?;
         self.prefill_documents(job, report, watch).await?;
         let staged = self.stores.catalog.staged(job).await?;
         report.refused = staged.iter().filter_map(refused).collect();
@@ -187,9 +190,9 @@ impl Ingest {
         let mut meter = Meter::new(Stage::Hash, 0, found.files.len() as u64);
         let mut hashed = Vec::new();
         for (path, source) in &found.files {
-            let (source, limits) = (source.clone(), self.limits.clone());
+            let (source, name, limits) = (source.clone(), path.clone(), self.limits.clone());
             let hash = move || {
-                corpus::extract::look(&source, &limits).map_err(|error| error.to_string())?;
+                corpus::extract::look(&source, &name, &limits).map_err(|error| error.to_string())?;
                 hash_file(&source, |_| Ok(())).map_err(|error| error.to_string())
             };
             match blocking(hash).await? {
@@ -348,6 +351,7 @@ impl Ingest {
         let recorded = match &error {
             Error::Cancelled => self.discard(job).await,
             Error::Interrupted => self.fail(job, "interrupted", &error).await,
+            Error::KvQuota { .. } => self.fail(job, "kv_quota", &error).await,
             other => self.fail(job, "ingest_failed", other).await,
         };
         // The first failure is the one to report: what could not be recorded is found again by the next run.
@@ -360,7 +364,7 @@ impl Ingest {
         Ok(self.stores.catalog.finish_job(job, JobState::Failed, Some(&error)).await?)
     }
 
-    async fn discard(&self, job: &Id) -> Result<()> {
+    pub(crate) async fn discard(&self, job: &Id) -> Result<()> {
         let _changing = self.stores.library.changing.lock().await;
         let freed = self.stores.catalog.discard(job).await?;
         self.stores.delete(freed).await.map(drop)

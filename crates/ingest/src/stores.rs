@@ -9,7 +9,7 @@ use std::{
 };
 
 use base::Id;
-use catalog::{Catalog, Corpus, Document, Freed, LOCAL_OWNER, Object};
+use catalog::{Catalog, Corpus, Document, Freed, Object};
 use kv::SegmentId;
 
 use crate::{Error, Library, Result};
@@ -111,9 +111,9 @@ impl Stores {
         })
         .await??;
         let freed = self.catalog.orphans(&on_disk).await?;
-        let live = self.catalog.corpora(LOCAL_OWNER).await?;
+        let live = self.catalog.corpus_ids().await?;
         for name in self.index_names()? {
-            if !live.iter().any(|corpus| corpus.id.as_str() == name) {
+            if !live.iter().any(|id| id.as_str() == name) {
                 self.remove_index(&name)?;
             }
         }

@@ -166,6 +166,11 @@ impl Engine {
         PageShape { n_kv_heads: self.config.n_kv_heads, head_dim: self.config.head_dim }
     }
 
+    /// Bytes that one token's keys and values take on disk, over all layers.
+    pub fn kv_bytes_per_token(&self) -> u64 {
+        (self.page_shape().page_bytes(self.kv_dtype()) * self.config.n_layers / PAGE_TOKENS) as u64
+    }
+
     pub fn kv_dtype(&self) -> Dtype {
         self.run.kv_dtype()
     }

@@ -37,17 +37,17 @@ pub fn extract(path: &Path, limits: &Limits, worker: &Worker) -> Result<Extracte
 
 /// What can be told of a file before it is read whole or kept: [`ExtractError::UnsupportedType`] when its first bytes
 /// are those of no format read here, [`ExtractError::Limit`] when it is too long. A file that passes may still fail.
-pub fn look(path: &Path, limits: &Limits) -> Result<(), ExtractError> {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+/// `name` is a label: its extension is looked at.
+pub fn look(path: &Path, name: &str, limits: &Limits) -> Result<(), ExtractError> {
     let unreadable =
-        |error: std::io::Error| ExtractError::Unreadable { path: name.clone(), detail: error.to_string() };
+        |error: std::io::Error| ExtractError::Unreadable { path: name.to_owned(), detail: error.to_string() };
     let file = std::fs::File::open(path).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.len() > limits.input_bytes {
         return Err(ExtractError::limit("input_bytes", limits.input_bytes));
     }
     let mut head = Vec::new();
     file.take(sniff::HEAD as u64).read_to_end(&mut head).map_err(unreadable)?;
-    match sniff::sniff(&head, &split_name(&name).1) {
+    match sniff::sniff(&head, &split_name(name).1) {
         // An Office file under a password is one, and is told so; an empty file is a document in a state of its own.
         Err(ExtractError::UnsupportedType { found }) if found != sniff::OLE => {
             Err(ExtractError::UnsupportedType { found })

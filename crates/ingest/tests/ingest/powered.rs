@@ -125,7 +125,16 @@ impl House {
         let worker =
             corpus::worker::Worker { program: env!("CARGO_BIN_EXE_ingest-parse").into(), args: Vec::new() };
         let limits = Arc::new(corpus::Limits::default());
-        Powered { disk, ingest: Ingest { stores, engine: engine(), worker: Arc::new(worker), limits } }
+        Powered {
+            disk,
+            ingest: Ingest {
+                stores,
+                engine: engine(),
+                worker: Arc::new(worker),
+                limits,
+                kv_bytes_per_owner: u64::MAX,
+            },
+        }
     }
 }
 

@@ -52,7 +52,13 @@ impl Workplace {
         let worker =
             corpus::worker::Worker { program: env!("CARGO_BIN_EXE_ingest-parse").into(), args: Vec::new() };
         let limits = Arc::new(corpus::Limits::default());
-        let ingest = Ingest { stores, engine: engine(), worker: Arc::new(worker), limits };
+        let ingest = Ingest {
+            stores,
+            engine: engine(),
+            worker: Arc::new(worker),
+            limits,
+            kv_bytes_per_owner: u64::MAX,
+        };
         Self { temp, ingest, corpus }
     }
 
