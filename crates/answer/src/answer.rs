@@ -2,8 +2,9 @@
 
 use crate::{attention::AttentionMap, verify::Status};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Grounding {
     Supported,
@@ -12,14 +13,14 @@ pub enum Grounding {
 }
 
 /// Half-open, code points of the answer's text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AnswerSpan {
     pub start: u64,
     pub end: u64,
 }
 
 /// A rectangle in fractions of the page, origin top left.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PageBox {
     pub page: u32,
     pub x0: f32,
@@ -28,7 +29,7 @@ pub struct PageBox {
     pub y1: f32,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SourceSpan {
     pub document_id: String,
     /// The original that the document's cited version was made from.
@@ -47,20 +48,20 @@ pub struct SourceSpan {
     pub boxes: Vec<PageBox>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Context {
     pub before: String,
     pub after: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Verification {
     pub status: Status,
     pub method: String,
     pub score: f64,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Evidence {
     /// Share of the attention mass on composed document tokens that lies on the quote.
@@ -71,9 +72,10 @@ pub enum Evidence {
     QuestionTerms { score: f64 },
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Citation {
     pub id: String,
+    /// From 1, in the order of the answer.
     pub number: u64,
     pub answer_span: AnswerSpan,
     pub source: SourceSpan,
@@ -84,7 +86,7 @@ pub struct Citation {
 }
 
 /// A passage near a question that the documents do not answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Related {
     pub document_id: String,
     pub path: String,
@@ -96,7 +98,7 @@ pub struct Related {
 }
 
 /// From counters in the forward pass and the KV store.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Usage {
     pub corpus_tokens: u64,
     /// Document tokens whose stored KV was composed.
@@ -110,13 +112,14 @@ pub struct Usage {
     pub output_tokens_per_s: f64,
 }
 
+/// An answer as it was just given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
-    pub object: String,
     pub id: String,
     pub corpus_id: String,
     pub corpus_version: u64,
-    pub status: String,
+    /// The conversation it belongs to.
+    pub conversation_id: Option<String>,
     pub question: String,
     pub mode: String,
     pub grounding: Grounding,

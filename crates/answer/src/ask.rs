@@ -9,12 +9,13 @@ use crate::{
     compose::DamagedPart,
     gather::{Gathered, gather},
     read::Tail,
-    remember::remember,
-    respond::{MAX_OUTPUT_TOKENS, Plan, Response, respond},
+    remember::{new_answer, sources},
+    respond::{MAX_OUTPUT_TOKENS, Plan, Response, Said, respond},
 };
+use base::Id;
 use catalog::Corpus;
 use ingest::{Ingest, Snapshot};
-use scout::Sampling;
+use scout::{Cancel, Sampling};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -49,6 +50,10 @@ impl Mode {
 pub struct Turn {
     pub question: String,
     pub answer: String,
+    /// Ids of the documents that the answer was composed from: when one of them is removed, what was taken over from
+    /// there has to go too.
+    #[serde(default)]
+    pub sources: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,46 +99,83 @@ impl AskRequest {
 /// What a listener hears before the answer is complete.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AskEvent {
+    /// The version of the corpus that is asked.
+    Started { corpus_version: u64 },
+    /// The documents whose text may come up from now on.
+    Composing { sources: Vec<Id> },
+    /// Bytes of KV that the composed passages have, before and behind reading them.
+    Loading { kv_bytes_done: u64, kv_bytes_total: u64 },
     /// A damaged or lost segment of a document is computed again from its text.
     Rebuilding { document: String, tokens: u64, reason: String },
     /// Final text: nothing said is ever taken back.
     Text(String),
 }
 
+/// Hears what happens while a question is answered.
+pub type Listener<'a> = dyn FnMut(AskEvent) + Send + 'a;
+
 /// Answers `request` from the newest version of `corpus` and remembers the answer.
 pub async fn ask(
     ingest: &Ingest,
     corpus: &Corpus,
     request: &AskRequest,
-    on_event: &mut (dyn FnMut(AskEvent) + Send),
+    cancel: &Cancel,
+    on_event: &mut Listener<'_>,
 ) -> Result<Answer> {
-    let given = give(ingest, corpus, request, on_event).await?;
-    remember(ingest, &given.snapshot, &given.gathered, request, given.answer).await
+    let given = give(ingest, corpus, request, cancel, on_event).await?;
+    let new = new_answer(ingest, request, &given)?;
+    let (id, created_ms) = ingest.stores.catalog.insert_answer(&corpus.owner, &new).await?;
+    Ok(Answer { id: id.to_string(), created_ms, ..given.answer })
+}
+
+/// Answers a question that the catalog has accepted, under the id it has there. `on_event` must see to it that the
+/// answer is started and that its sources are noted before anything said is stored.
+pub async fn ask_accepted(
+    ingest: &Ingest,
+    accepted: &catalog::Answer,
+    request: &AskRequest,
+    cancel: &Cancel,
+    on_event: &mut Listener<'_>,
+) -> Result<Answer> {
+    let corpus = ingest.stores.catalog.corpus(&accepted.owner, accepted.corpus.as_str()).await?;
+    let given = give(ingest, &corpus, request, cancel, on_event).await?;
+    let new = new_answer(ingest, request, &given)?;
+    ingest.stores.catalog.complete_answer(&accepted.id, &new).await?;
+    Ok(Answer {
+        id: accepted.id.to_string(),
+        created_ms: accepted.created_ms,
+        conversation_id: accepted.conversation.as_ref().map(ToString::to_string),
+        ..given.answer
+    })
 }
 
 /// An answer before it is stored; the snapshot keeps its documents readable.
 pub(crate) struct Given {
     pub answer: Answer,
     pub gathered: Gathered,
-    snapshot: Snapshot,
+    pub snapshot: Snapshot,
 }
 
 pub(crate) async fn give(
     ingest: &Ingest,
     corpus: &Corpus,
     request: &AskRequest,
-    on_event: &mut (dyn FnMut(AskEvent) + Send),
+    cancel: &Cancel,
+    on_event: &mut Listener<'_>,
 ) -> Result<Given> {
     let start = Instant::now();
+    let running = Running { ingest, owner: &corpus.owner, cancel };
     let tail = check_request(ingest, corpus, request)?;
     let snapshot = ingest.stores.snapshot(corpus).await?;
     let counts = ingest.stores.catalog.corpus_counts(&snapshot.corpus.id).await?;
     if counts.ready == 0 {
         return Err(Error::NothingToAsk { corpus: corpus.name.clone() });
     }
+    on_event(AskEvent::Started { corpus_version: snapshot.corpus.version });
     let bytes_before = ingest.stores.kv.counters().bytes_read;
 
     let mut gathered = gather(ingest, &snapshot, request, request.passages).await?;
+    on_event(AskEvent::Composing { sources: sources(request, &gathered) });
     let mut first_text = None;
     let mut hear = |event: AskEvent| {
         if matches!(event, AskEvent::Text(_)) {
@@ -141,7 +183,8 @@ pub(crate) async fn give(
         }
         on_event(event);
     };
-    let (response, prefilled) = respond_or_rebuild(ingest, &mut gathered, &tail, request, &mut hear).await?;
+    let (response, prefilled) =
+        respond_or_rebuild(&running, &mut gathered, &tail, request, &mut hear).await?;
     let ttft_ms = first_text.unwrap_or_else(|| start.elapsed()).as_millis() as u64;
     let usage = Usage {
         corpus_tokens: counts.tokens,
@@ -171,11 +214,10 @@ async fn cited(
     let documents = ingest.stores.catalog.documents(&snapshot.corpus.id, snapshot.corpus.version).await?;
     let axis = documents.into_iter().map(|d| (d.id.to_string(), d.version.tokens));
     Ok(Answer {
-        object: "answer".into(),
         id: String::new(),
         corpus_id: snapshot.corpus.id.to_string(),
         corpus_version: snapshot.corpus.version,
-        status: "completed".into(),
+        conversation_id: None,
         question: request.question.clone(),
         mode: request.mode.as_str().into(),
         grounding,
@@ -194,21 +236,39 @@ fn rate(tokens: u64, seconds: f64) -> f64 {
     if seconds > 0.0 { tokens as f64 / seconds } else { 0.0 }
 }
 
+/// Who asks, with what, and who may stop it.
+struct Running<'a> {
+    ingest: &'a Ingest,
+    owner: &'a str,
+    cancel: &'a Cancel,
+}
+
 /// Runs the model on its own thread; a damaged segment is rebuilt from the text and the question asked again.
 /// Gives the response and the document tokens that had to be computed.
 async fn respond_or_rebuild(
-    ingest: &Ingest,
+    running: &Running<'_>,
     gathered: &mut Gathered,
     tail: &Tail,
     request: &AskRequest,
-    on_event: &mut (dyn FnMut(AskEvent) + Send),
+    on_event: &mut Listener<'_>,
 ) -> Result<(Response, u64)> {
+    let Running { ingest, owner, cancel } = *running;
     let (plan, quote) = (request.plan(), request.mode != Mode::Free);
+    let composed = gathered.candidates.iter().take(plan.passages).map(|c| c.passage.tokens.len());
+    let kv_bytes_total = composed.sum::<u64>() * ingest.engine.kv_bytes_per_token();
     let mut prefilled = 0;
     for _ in 0..=MAX_REBUILDS {
+        on_event(AskEvent::Loading { kv_bytes_done: 0, kv_bytes_total });
         let tried = tokio::task::block_in_place(|| {
-            let said = &mut |text: &str| on_event(AskEvent::Text(text.to_owned()));
-            respond(&ingest.engine, &ingest.stores.kv, gathered, tail, quote, &plan, said)
+            // Prefill waits for a question that lives: a rebuild must find it ended.
+            let question = ingest.engine.question(owner).cancelled_by(cancel);
+            let said = &mut |said: Said<'_>| match said {
+                Said::Composed => {
+                    on_event(AskEvent::Loading { kv_bytes_done: kv_bytes_total, kv_bytes_total });
+                }
+                Said::Text(text) => on_event(AskEvent::Text(text.to_owned())),
+            };
+            respond(&question, &ingest.stores.kv, gathered, tail, quote, &plan, said)
         })?;
         let part = match tried {
             Ok(response) => return Ok((response, prefilled)),

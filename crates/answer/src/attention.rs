@@ -5,12 +5,13 @@ use crate::{answer::Citation, gather::Gathered, respond::Response};
 use base::TokenSpan;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Buckets of a map.
 pub const BUCKETS: usize = 256;
 
 /// A document's stretch of the axis.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DocumentTokens {
     pub id: String,
     pub token_start: u64,
@@ -18,7 +19,7 @@ pub struct DocumentTokens {
 }
 
 /// The REST object: buckets of equal length over the token axis.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct AttentionMap {
     pub buckets: u64,
     /// f32, little-endian: shares that add up to 1, or all 0 when nothing was attended to.

@@ -13,6 +13,11 @@ const MAX_QUESTION_TOKENS: u64 = 1_024;
 /// either part.
 const MAX_COMPOSED_TOKENS: u64 = corpus::passages::MAX_TOKENS + 2 * ingest::MAX_HEADER_TOKENS as u64;
 
+/// Whether the request can be carried out; for a caller that answers it later.
+pub fn check(ingest: &Ingest, corpus: &Corpus, request: &AskRequest) -> Result<()> {
+    check_request(ingest, corpus, request).map(drop)
+}
+
 /// Whether the request can be carried out; gives what follows a composed passage.
 pub fn check_request(ingest: &Ingest, corpus: &Corpus, request: &AskRequest) -> Result<Tail> {
     let (engine, question) = (&ingest.engine, &request.question);

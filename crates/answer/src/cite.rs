@@ -65,7 +65,7 @@ fn citation(
 }
 
 /// Passages that are named when the answer is not in the documents, at most.
-const RELATED: usize = 3;
+pub const RELATED: usize = 3;
 
 /// The passages that the word index ranks best.
 pub fn related(gathered: &Gathered) -> Vec<Related> {

@@ -7,7 +7,7 @@ use crate::{
     read::Asked,
     sentences::{repeats, settled},
 };
-use scout::{Engine, Sampler, Sampling, Sequence, Step};
+use scout::{Engine, Question, Sampler, Sampling, Sequence, Step};
 
 /// Writes behind one passage; goes on where it stopped.
 pub struct Pen {
@@ -38,7 +38,7 @@ pub fn pens(asked: &[Asked], sampling: Sampling) -> Vec<Pen> {
 
 /// Lets every pen write until it has `max_tokens` tokens or ends; `after_step` sees them after every token.
 pub fn write(
-    engine: &Engine,
+    question: &Question<'_>,
     pens: &mut [Pen],
     max_tokens: u64,
     after_step: &mut dyn FnMut(&[Pen]),
@@ -49,16 +49,16 @@ pub fn write(
         if running.is_empty() {
             return Ok(());
         }
-        read_last(engine, &mut running)?;
+        read_last(question, &mut running)?;
         for pen in running {
-            pen.take(engine)?;
+            pen.take(question.engine())?;
         }
         after_step(pens);
     }
 }
 
 /// Runs the tokens that were written last through the model, all in one step.
-fn read_last(engine: &Engine, pens: &mut [&mut Pen]) -> Result<()> {
+fn read_last(question: &Question<'_>, pens: &mut [&mut Pen]) -> Result<()> {
     let (mut steps, mut logits) = (Vec::new(), Vec::new());
     for pen in pens.iter_mut().filter(|pen| pen.unread) {
         let Some(last) = pen.ids.last() else { continue };
@@ -73,7 +73,7 @@ fn read_last(engine: &Engine, pens: &mut [&mut Pen]) -> Result<()> {
     if steps.is_empty() {
         return Ok(());
     }
-    let decoded = engine.step(&mut steps)?.logits;
+    let decoded = question.step(&mut steps)?.logits;
     for (row, (logits, unread)) in logits.into_iter().enumerate() {
         logits.copy_from_slice(decoded.row(row));
         *unread = false;

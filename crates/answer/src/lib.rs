@@ -25,9 +25,10 @@ mod sentences;
 mod trie;
 mod verify;
 
-pub use answer::{Answer, Citation, Grounding, Related, Usage};
-pub use ask::{AskEvent, AskRequest, Mode, Turn, ask};
+pub use answer::{Answer, AnswerSpan, Citation, Grounding, Related, Usage};
+pub use ask::{AskEvent, AskRequest, Listener, Mode, Turn, ask, ask_accepted};
 pub use attention::{AttentionMap, DocumentTokens};
+pub use check::check;
 pub use choose::{UnitEvidence, Weights};
 pub use error::{Error, Result};
 pub use eval::{EvalQuestion, EvalReport, Extras, evaluate};

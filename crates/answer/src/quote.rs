@@ -7,7 +7,7 @@ use crate::{
     read::Asked,
     trie::QuoteTrie,
 };
-use scout::{Engine, Step, log_prob};
+use scout::{Question, Step, log_prob};
 
 /// One unit the answer rests on.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,7 +31,7 @@ pub fn tops(asked: &[Asked], gathered: &Gathered, weights: &Weights) -> Vec<Chos
 /// The best unit if its evidence is strong enough, and a unit of another document that speaks of what it leaves out; each
 /// spelt by the model within its passage. Gives the tokens decoded too.
 pub fn pick(
-    engine: &Engine,
+    question: &Question<'_>,
     asked: &mut [Asked],
     gathered: &Gathered,
     weights: &Weights,
@@ -41,17 +41,17 @@ pub fn pick(
     let Some(first) = first.filter(|first| first.score >= weights.threshold) else {
         return Ok((Vec::new(), 0));
     };
-    let (first, first_tokens) = spelt(engine, asked, gathered, first, weights)?;
+    let (first, first_tokens) = spelt(question, asked, gathered, first, weights)?;
     let Some(second) = second_unit(gathered, &tops, first, weights) else {
         return Ok((vec![first], first_tokens));
     };
-    let (second, second_tokens) = spelt(engine, asked, gathered, second, weights)?;
+    let (second, second_tokens) = spelt(question, asked, gathered, second, weights)?;
     Ok((vec![first, second], first_tokens + second_tokens))
 }
 
 /// The unit that the model spells in the passage of `chosen`, steered by the evidence; and the tokens decoded.
 fn spelt(
-    engine: &Engine,
+    question: &Question<'_>,
     asked: &mut [Asked],
     gathered: &Gathered,
     chosen: Chosen,
@@ -63,11 +63,11 @@ fn spelt(
     let candidate = &gathered.candidates[chosen.candidate];
     let mut spelt = Vec::new();
     for unit in &candidate.units {
-        spelt.push(engine.tokenizer().encode_document(unit_text(candidate, unit.bytes))?.ids);
+        spelt.push(question.engine().tokenizer().encode_document(unit_text(candidate, unit.bytes))?.ids);
     }
     let priors: Vec<f64> = candidate.units.iter().map(|u| weights.score(&u.evidence)).collect();
     let trie = QuoteTrie::new(spelt.iter().map(Vec::as_slice).zip(priors.iter().copied()));
-    let spelling = spell(engine, asked, &trie, weights)?;
+    let spelling = spell(question, asked, &trie, weights)?;
     let unit = spelling.unit.unwrap_or(chosen.unit);
     Ok((Chosen { unit, score: priors[unit], ..chosen }, spelling.tokens))
 }
@@ -79,7 +79,12 @@ struct Spelling {
 
 /// Walks the trie: at every token the likeliest child, its prior being the best score of the units below. Stops as soon
 /// as one unit is left.
-fn spell(engine: &Engine, asked: &mut Asked, trie: &QuoteTrie, weights: &Weights) -> Result<Spelling> {
+fn spell(
+    question: &Question<'_>,
+    asked: &mut Asked,
+    trie: &QuoteTrie,
+    weights: &Weights,
+) -> Result<Spelling> {
     let (mut node, mut tokens) = (trie.root(), 0_u64);
     loop {
         let choices = trie.choices(node);
@@ -97,7 +102,7 @@ fn spell(engine: &Engine, asked: &mut Asked, trie: &QuoteTrie, weights: &Weights
         if trie.only_unit(node).is_none() {
             let sequence = &mut asked.composed.sequence;
             let step = Step { sequence, ids: &[id], logits: 0..1, mass: None };
-            asked.logits = engine.step(&mut [step])?.logits.row(0).to_vec();
+            asked.logits = question.step(&mut [step])?.logits.row(0).to_vec();
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     compose::ComposedPassage,
     gather::{Candidate, Gathered},
 };
-use scout::{Decoding, Engine, Step, log_prob};
+use scout::{Decoding, Engine, Question, Step, log_prob};
 use std::ops::Range;
 
 /// Tokens of the question, the last ones, whose likelihood is asked for: their logits take 4 bytes × vocabulary each.
@@ -36,7 +36,7 @@ pub fn question_tail(engine: &Engine, question: &str, history: &[Turn]) -> Resul
 /// The newest turns that fit [`MAX_HISTORY_TOKENS`], oldest first.
 fn earlier(engine: &Engine, history: &[Turn]) -> Result<Vec<u32>> {
     let (mut taken, mut left) = (Vec::new(), MAX_HISTORY_TOKENS);
-    for Turn { question, answer } in history.iter().rev() {
+    for Turn { question, answer, .. } in history.iter().rev() {
         let turn = format!("\n\nEarlier question: {}\nEarlier answer: {}", question.trim(), answer.trim());
         let ids = engine.tokenizer().encode_document(&turn)?.ids;
         if ids.len() as u64 > left {
@@ -61,7 +61,7 @@ pub struct Asked {
 /// Reads `tail` behind every passage and behind the header alone, as one batch. Gives each passage its next logits, and
 /// its units their attention mass and the passage's fit.
 pub fn read_question(
-    engine: &Engine,
+    question: &Question<'_>,
     asked: &mut [Asked],
     gathered: &mut Gathered,
     tail: &Tail,
@@ -69,6 +69,7 @@ pub fn read_question(
     if asked.is_empty() {
         return Ok(());
     }
+    let engine = question.engine();
     let n_layers = engine.config().n_layers;
     let rows = tail.ids.len().saturating_sub(FIT_TOKENS + engine.header().suffix_ids.len())..tail.ids.len();
     let mut alone = engine.sequence();
@@ -77,7 +78,7 @@ pub fn read_question(
     for a in asked.iter_mut() {
         steps.push(step(&mut a.composed.sequence, Some((0..tail.ids.len(), n_layers / 3..n_layers))));
     }
-    let decoded = engine.step(&mut steps)?;
+    let decoded = question.step(&mut steps)?;
     let likelihood = |at: usize| question_likelihood(&decoded, at * rows.len(), &rows, tail);
     let base = likelihood(0);
     for (i, asked) in asked.iter_mut().enumerate() {

@@ -2,34 +2,29 @@
 
 use crate::{
     Result,
-    answer::{Answer, Citation},
-    ask::AskRequest,
+    answer::Citation,
+    ask::{AskRequest, Given},
+    cite::RELATED,
     gather::Gathered,
 };
 use base::{CharSpan, Id, IdKind};
 use catalog::NewAnswer;
-use ingest::{Ingest, Snapshot};
+use ingest::Ingest;
 use serde::Serialize;
 
-/// Stores the answer with what replay needs.
-pub async fn remember(
-    ingest: &Ingest,
-    snapshot: &Snapshot,
-    gathered: &Gathered,
-    request: &AskRequest,
-    answer: Answer,
-) -> Result<Answer> {
+/// An answer as the catalog keeps it, with what replay needs.
+pub fn new_answer(ingest: &Ingest, request: &AskRequest, given: &Given) -> Result<NewAnswer> {
+    let Given { answer, gathered, snapshot } = given;
     let citations =
         answer.citations.iter().map(|c| stored_citation(gathered, c)).collect::<Result<Vec<_>>>()?;
-    let composed = gathered.candidates.iter().take(request.passages);
-    let new = NewAnswer {
+    Ok(NewAnswer {
         corpus: snapshot.corpus.id.clone(),
         corpus_version: snapshot.corpus.version,
         model_fingerprint: ingest.engine.fingerprint().to_string(),
         question: request.question.clone(),
         mode: answer.mode.clone(),
         seed: request.sampling.seed,
-        status: answer.status.clone(),
+        status: "completed".into(),
         grounding: json(&answer.grounding).as_str().unwrap_or_default().to_owned(),
         text: answer.text.clone(),
         plan: json(request),
@@ -39,10 +34,20 @@ pub async fn remember(
             "attention_map": answer.attention_map,
         }),
         citations,
-        sources: composed.map(|candidate| candidate.source.document.id.clone()).collect(),
-    };
-    let (id, created_ms) = ingest.stores.catalog.insert_answer(&snapshot.corpus.owner, &new).await?;
-    Ok(Answer { id: id.to_string(), created_ms, ..answer })
+        sources: sources(request, gathered),
+    })
+}
+
+/// The documents whose text can be in the answer: composed now, or taken over from earlier turns.
+pub fn sources(request: &AskRequest, gathered: &Gathered) -> Vec<Id> {
+    let composed = gathered.candidates.iter().take(request.passages.max(RELATED));
+    let composed = composed.map(|candidate| candidate.source.document.id.clone());
+    let earlier = request.history.iter().flat_map(|turn| &turn.sources);
+    let mut sources: Vec<Id> =
+        composed.chain(earlier.filter_map(|id| Id::parse(IdKind::Document, id).ok())).collect();
+    sources.sort();
+    sources.dedup();
+    sources
 }
 
 fn stored_citation(gathered: &Gathered, citation: &Citation) -> Result<catalog::Citation> {

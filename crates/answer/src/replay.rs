@@ -3,6 +3,7 @@
 
 use crate::{Answer, AskRequest, Error, Result, ask::give};
 use ingest::Ingest;
+use scout::Cancel;
 use serde::Serialize;
 
 /// A replayed answer beside the stored one.
@@ -34,7 +35,7 @@ pub async fn replay(ingest: &Ingest, owner: &str, answer: &str) -> Result<Replay
             stored.corpus_version, corpus.name, corpus.version
         )));
     }
-    let mut answer = give(ingest, &corpus, &request, &mut |_| {}).await?.answer;
+    let mut answer = give(ingest, &corpus, &request, &Cancel::default(), &mut |_| {}).await?.answer;
     answer.id = stored.id.to_string();
     answer.created_ms = stored.created_ms;
     let quotes = |number: u64| {

@@ -12,7 +12,7 @@ use crate::{
     read::{Asked, Tail, read_question},
     sentences,
 };
-use scout::{Engine, Sampling};
+use scout::{Question, Sampling};
 
 /// Tokens a free answer may have by default; a quote is as long as its unit.
 pub const MAX_OUTPUT_TOKENS: u64 = 64;
@@ -27,6 +27,14 @@ pub struct Plan {
     pub weights: Weights,
     pub sampling: Sampling,
     pub max_output_tokens: u64,
+}
+
+/// What is said while a response is made.
+pub enum Said<'a> {
+    /// All KV pages are there.
+    Composed,
+    /// Further text, final.
+    Text(&'a str),
 }
 
 #[derive(Default)]
@@ -47,37 +55,39 @@ pub struct Response {
 /// `Ok(Err(part))`: a stored segment is damaged and has to be rebuilt first; nothing was said then. `said` hears the
 /// text piece by piece as it becomes final.
 pub fn respond(
-    engine: &Engine,
+    question: &Question<'_>,
     store: &kv::Store,
     gathered: &mut Gathered,
     tail: &Tail,
     quote: bool,
     plan: &Plan,
-    said: &mut dyn FnMut(&str),
+    said: &mut dyn FnMut(Said<'_>),
 ) -> Result<std::result::Result<Response, DamagedPart>> {
     let mut asked = Vec::new();
     for candidate in 0..gathered.candidates.len().min(plan.passages) {
-        match compose(engine, store, &gathered.candidates[candidate])? {
+        match compose(question.engine(), store, &gathered.candidates[candidate])? {
             Ok(composed) => {
                 asked.push(Asked { candidate, composed, logits: Vec::new(), by_token: Vec::new() });
             }
             Err(part) => return Ok(Err(part)),
         }
     }
+    said(Said::Composed);
+    let said = &mut |text: &str| said(Said::Text(text));
     let reused_tokens = asked.iter().map(|a| a.composed.reused_tokens).sum();
     let question_tokens = tail.ids.len() as u64 * asked.len() as u64;
-    read_question(engine, &mut asked, gathered, tail)?;
+    read_question(question, &mut asked, gathered, tail)?;
     let start = std::time::Instant::now();
     let (tokens, sampling) = match quote {
         true => (DRAFT_TOKENS, Sampling::default()),
         false => (DRAFT_TOKENS.min(plan.max_output_tokens), plan.sampling),
     };
     let mut pens = pens(&asked, sampling);
-    write(engine, &mut pens, tokens, &mut |_| {})?;
+    write(question, &mut pens, tokens, &mut |_| {})?;
     measure_drafts(gathered, &asked, &pens);
     let mut response = match quote {
-        true => quoted(engine, &mut asked, gathered, &plan.weights, said)?,
-        false => freely(engine, &asked, &mut pens, gathered, plan, said)?,
+        true => quoted(question, &mut asked, gathered, &plan.weights, said)?,
+        false => freely(question, &asked, &mut pens, gathered, plan, said)?,
     };
     response.output_tokens += pens.iter().map(Pen::n_tokens).sum::<u64>();
     response.decode_s = start.elapsed().as_secs_f64();
@@ -87,13 +97,13 @@ pub fn respond(
 
 /// One line per unit.
 fn quoted(
-    engine: &Engine,
+    question: &Question<'_>,
     asked: &mut [Asked],
     gathered: &Gathered,
     weights: &Weights,
     said: &mut dyn FnMut(&str),
 ) -> Result<Response> {
-    let (picked, output_tokens) = pick(engine, asked, gathered, weights)?;
+    let (picked, output_tokens) = pick(question, asked, gathered, weights)?;
     let mut response = Response { output_tokens, finish: "end", ..Response::default() };
     for chosen in picked {
         let before = response.text.len();
@@ -113,7 +123,7 @@ fn quoted(
 
 /// The draft that its own passage bears out best is written to its end.
 fn freely(
-    engine: &Engine,
+    question: &Question<'_>,
     asked: &[Asked],
     pens: &mut [Pen],
     gathered: &Gathered,
@@ -136,7 +146,7 @@ fn freely(
         }
     };
     say(pen[0].settled());
-    write(engine, pen, plan.max_output_tokens, &mut |pen| say(pen[0].settled()))?;
+    write(question, pen, plan.max_output_tokens, &mut |pen| say(pen[0].settled()))?;
     let text = pen[0].text();
     say(text);
     let sentence = |span| {

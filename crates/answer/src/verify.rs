@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// How the quote stands to the canonical text at its span.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Byte for byte.

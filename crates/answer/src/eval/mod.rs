@@ -19,6 +19,7 @@ use catalog::Corpus;
 use gold::GoldSpans;
 use ingest::Ingest;
 use judge::judge;
+use scout::Cancel;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -148,7 +149,7 @@ pub async fn evaluate(
     }
     for (i, question) in questions.iter().enumerate() {
         let request = AskRequest { question: question.question.clone(), ..request.clone() };
-        let given = give(ingest, corpus, &request, &mut |_| {}).await?;
+        let given = give(ingest, corpus, &request, &Cancel::default(), &mut |_| {}).await?;
         let mut judged = judge(ingest, corpus, question, &given.answer, &mut golds).await?;
         let ranked = rank(ingest, corpus, question).await?;
         judged.ranks = golds.ranks(ingest, corpus, question, &ranked.candidates).await?;
