@@ -1,13 +1,20 @@
 //! The command line: what can be typed, and the same commands as JSON for the process that owns the data folder.
 
 mod bench;
+mod key;
+mod model;
 
 pub use bench::{Bench, BenchEngine, BenchIngest, BenchRestore, BenchTtft};
+pub use key::{Key, KeyCreate, KeyScope};
+pub use model::{Fetch, Inspect, Logits, Model, ModelPlan, Numerics};
 
 use crate::settings::KvDtype;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 /// Answers questions about documents that were read once, with citations to the exact characters.
 #[derive(Debug, Parser)]
@@ -46,6 +53,8 @@ pub enum Command {
     Add(Add),
     /// Ask a corpus a question
     Ask(Ask),
+    /// Serve the web page and the REST interface
+    Serve(Serve),
     /// List corpora
     #[command(after_help = "Example:\n  ibid list")]
     List,
@@ -72,6 +81,9 @@ pub enum Command {
     /// Fetch and examine models
     #[command(subcommand)]
     Model(Model),
+    /// Make, list and revoke keys of the service
+    #[command(subcommand)]
+    Key(Key),
     /// Show the configuration in force
     #[command(subcommand)]
     Config(Config),
@@ -133,6 +145,19 @@ pub struct Ask {
     /// Most tokens of a free answer
     #[arg(long, value_name = "TOKENS")]
     pub max_output_tokens: Option<u64>,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(
+    after_help = "Examples:\n  ibid serve\n  ibid serve --address 127.0.0.1:9000\n  ibid key create --owner ann && ibid serve --address 0.0.0.0:8080\n\nOther ibid commands on the same data folder go through it while it runs. Limits are in the table [service] of config.toml."
+)]
+pub struct Serve {
+    /// Address and port to listen on; one that other machines reach needs a key
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    pub address: SocketAddr,
+    /// Print the OpenAPI description of the REST interface and end
+    #[arg(long)]
+    pub openapi: bool,
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
@@ -225,65 +250,6 @@ pub struct Verify {}
 
 #[derive(Debug, Clone, Subcommand, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Model {
-    /// Fetch the default model, or take one from elsewhere
-    Fetch(Fetch),
-    /// Show what a model file holds
-    Inspect(Inspect),
-    /// Write the logits of given tokens to a safetensors file
-    Logits(Logits),
-}
-
-#[derive(Debug, Clone, Args, Serialize, Deserialize)]
-#[command(
-    after_help = "Examples:\n  ibid model fetch\n  ibid model fetch --from ~/models/other.gguf\n  ibid model fetch --repo HuggingFaceTB/SmolLM2-360M-Instruct\n  ibid model fetch --repo OWNER/NAME-GGUF --file NAME.Q8_0.gguf\n\nHF_ENDPOINT names another server than https://huggingface.co, HF_TOKEN a token for models that need one."
-)]
-pub struct Fetch {
-    /// Copy a model file from this path instead
-    #[arg(long, value_name = "PATH", conflicts_with = "repo")]
-    pub from: Option<PathBuf>,
-    /// Fetch a repository of the Hugging Face Hub instead: its safetensors, config and tokenizer
-    #[arg(long, value_name = "OWNER/NAME[@REVISION]")]
-    pub repo: Option<String>,
-    /// Only this GGUF file of the repository
-    #[arg(long, value_name = "NAME.gguf", requires = "repo")]
-    pub file: Option<String>,
-}
-
-#[derive(Debug, Clone, Args, Serialize, Deserialize)]
-#[command(after_help = "Example:\n  ibid model inspect --model SmolLM2-135M-Instruct.Q4_1.gguf")]
-pub struct Inspect {
-    /// Also list every tensor
-    #[arg(long)]
-    pub tensors: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Numerics {
-    /// f32 throughout, slow
-    Reference,
-    /// int8 activations
-    Fast,
-}
-
-#[derive(Debug, Clone, Args, Serialize, Deserialize)]
-#[command(
-    after_help = "Example:\n  ibid model logits --model m.gguf --tokens ids.json --output logits.safetensors"
-)]
-pub struct Logits {
-    /// JSON array of token ids
-    #[arg(long, value_name = "IDS.json")]
-    pub tokens: PathBuf,
-    /// Receives tensor `logits`, f32 [n_tokens, vocab]
-    #[arg(long, value_name = "OUT.safetensors")]
-    pub output: PathBuf,
-    #[arg(long, value_enum, default_value_t = Numerics::Fast)]
-    pub numerics: Numerics,
-}
-
-#[derive(Debug, Clone, Subcommand, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
 pub enum Config {
     /// Print every setting and where it comes from
     #[command(after_help = "Example:\n  ibid config show")]
@@ -304,15 +270,26 @@ fn temperature(text: &str) -> Result<f32, String> {
     }
 }
 
+/// Name of the command that serves.
+pub const SERVE: &str = "serve";
+
 impl Command {
     /// Short commands that the process owning the data folder runs for others; the rest wait until it ends.
     pub fn runs_in_owner(&self) -> bool {
-        matches!(self, Self::Ask(_) | Self::Replay(_) | Self::List | Self::Show(_) | Self::Jobs)
+        matches!(
+            self,
+            Self::Ask(_) | Self::Replay(_) | Self::List | Self::Show(_) | Self::Jobs | Self::Key(_)
+        )
+    }
+
+    /// Whether the service carries it out for others: all but what needs the data folder for itself.
+    pub fn runs_in_service(&self) -> bool {
+        !matches!(self, Self::Serve(_) | Self::Bench(_) | Self::Model(_) | Self::Config(_))
     }
 
     /// Runs long enough for others to want its process meanwhile. A measurement is not shared with anything else.
     pub fn serves_others(&self) -> bool {
-        !matches!(self, Self::List | Self::Show(_) | Self::Jobs | Self::Bench(_))
+        !matches!(self, Self::List | Self::Show(_) | Self::Jobs | Self::Key(_) | Self::Bench(_))
     }
 
     pub fn name(&self) -> &'static str {
@@ -321,6 +298,7 @@ impl Command {
             Self::Ask(_) => "ask",
             Self::Replay(_) => "replay",
             Self::Eval(_) => "eval",
+            Self::Serve(_) => SERVE,
             Self::List => "list",
             Self::Show(_) => "show",
             Self::Remove(_) => "remove",
@@ -330,6 +308,7 @@ impl Command {
             Self::Verify(_) => "verify",
             Self::Bench(_) => "bench",
             Self::Model(_) => "model",
+            Self::Key(_) => "key",
             Self::Config(_) => "config",
         }
     }

@@ -91,8 +91,10 @@ impl Out {
         self.text(format!("{text}\n"));
     }
 
-    pub fn object(&self, value: Value) {
+    /// Objects of ours always encode.
+    pub fn object(&self, object: impl Serialize) {
         if self.json {
+            let value = serde_json::to_value(object).unwrap_or_default();
             self.send(Event::Object { value });
         }
     }

@@ -38,6 +38,13 @@ pub struct Request {
     pub command: Command,
 }
 
+#[derive(Clone)]
+struct Shared {
+    owner: Arc<Owner>,
+    all: bool,
+    stopping: Cancel,
+}
+
 /// A running server; ends with [`Server::finish`].
 pub struct Server {
     pub socket: PathBuf,
@@ -63,13 +70,15 @@ fn socket_path(data: &DataFolder) -> Result<PathBuf> {
 
 impl Server {
     /// Needs a running tokio runtime, and the lock: whoever holds it may replace a socket left by a dead process.
-    pub fn start(data: &DataFolder, owner: Arc<Owner>, stopping: Cancel) -> Result<Self> {
+    /// `all`: also long commands, for the service.
+    pub fn start(data: &DataFolder, owner: Arc<Owner>, all: bool, stopping: Cancel) -> Result<Self> {
         let socket = socket_path(data)?;
         let _ = std::fs::remove_file(&socket);
         let cannot = || format!("cannot listen on {}", socket.display());
         let listener = UnixListener::bind(&socket).with_context(cannot)?;
         std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600)).with_context(cannot)?;
-        let router = Router::new().route("/v1/command", post(command)).with_state((owner, stopping));
+        let router =
+            Router::new().route("/v1/command", post(command)).with_state(Shared { owner, all, stopping });
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             axum::serve(listener, router)
@@ -90,11 +99,12 @@ impl Server {
 }
 
 async fn command(
-    State((owner, stopping)): State<(Arc<Owner>, Cancel)>,
+    State(Shared { owner, all, stopping }): State<Shared>,
     Json(request): Json<Request>,
 ) -> Response {
     let (out, listener) = Out::new(request.json);
-    if request.command.runs_in_owner() && !stopping.requested() {
+    let runs = request.command.runs_in_owner() || (all && request.command.runs_in_service());
+    if runs && !stopping.requested() {
         tokio::spawn(async move { owner.run(&request.settings, &request.command, &out).await });
     } else {
         let busy =

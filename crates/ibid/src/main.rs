@@ -9,11 +9,12 @@ mod local_api;
 mod owner;
 mod problem;
 mod rest;
+mod serve;
 mod settings;
 mod terminal;
 
 use crate::{
-    cli::{Cli, Global},
+    cli::{Cli, Command, Global},
     data_folder::{DataFolder, Holder},
     event::{Event, Out},
     local_api::{Request, Server},
@@ -88,10 +89,16 @@ async fn run(cli: Cli, out: &Out) -> Result<()> {
         }
         let holder = data.holder();
         if let Some(socket) = holder.as_ref().and_then(|h| h.socket.as_ref())
-            && request.command.runs_in_owner()
+            && (request.command.runs_in_owner() || (serves(&holder) && request.command.runs_in_service()))
             && forward(socket, &request, out).await?.is_some()
         {
             return Ok(());
+        }
+        if let (Some(holder), Command::Serve(_)) = (&holder, &request.command)
+            && holder.command == cli::SERVE
+        {
+            let detail = format!("process {} serves {} already", holder.process, data.path().display());
+            return Err(Failure::new(409, "already_served", detail).into());
         }
         if let Some(holder) = holder.filter(|_| !told && !request.command.runs_in_owner()) {
             out.note(format!(
@@ -107,6 +114,10 @@ async fn run(cli: Cli, out: &Out) -> Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+fn serves(holder: &Option<Holder>) -> bool {
+    holder.as_ref().is_some_and(|holder| holder.command == cli::SERVE)
 }
 
 /// Passes the command to the owner; Ctrl-C leaves it, which stops it there.
@@ -125,7 +136,8 @@ async fn forward(socket: &std::path::Path, request: &Request, out: &Out) -> Resu
 async fn own(data: DataFolder, mut lock: data_folder::Lock, request: &Request, out: &Out) -> Result<()> {
     let owner = Arc::new(Owner::open(data.clone(), &request.settings).await?);
     let server = if request.command.serves_others() {
-        Some(Server::start(&data, owner.clone(), out.cancel.clone())?)
+        let all = matches!(request.command, Command::Serve(_));
+        Some(Server::start(&data, owner.clone(), all, out.cancel.clone())?)
     } else {
         None
     };
@@ -135,7 +147,10 @@ async fn own(data: DataFolder, mut lock: data_folder::Lock, request: &Request, o
         command: request.command.name().into(),
         socket: server.as_ref().map(|server| server.socket.clone()),
     })?;
-    owner.run(&request.settings, &request.command, out).await;
+    match &request.command {
+        Command::Serve(args) => owner::finish(serve::run(&owner, &request.settings, args, out).await, out),
+        command => owner.run(&request.settings, command, out).await,
+    }
     if let Some(server) = server {
         server.finish().await;
     }

@@ -6,6 +6,7 @@ use crate::{
     data_folder::DataFolder,
     event::{Event, Meter, Out},
     problem::{Failure, Problem},
+    serve,
     settings::Settings,
 };
 use anyhow::{Context, Result};
@@ -48,6 +49,8 @@ impl Owner {
         let segments = kv::Store::open(Arc::new(kv::Disk), &data.path().join("kv"), cache_bytes)?;
         let stores = Stores::new(catalog, library, segments, data.path().join("index"));
         stores.sweep().await?;
+        // What an earlier process was working on when it ended.
+        stores.catalog.fail_interrupted().await?;
         Ok(Self { data, stores, engine: Mutex::default() })
     }
 
@@ -77,6 +80,7 @@ impl Owner {
             engine: self.engine(settings, out).await?,
             worker: Arc::new(worker),
             limits: Arc::new(settings.limits.clone()),
+            kv_bytes_per_owner: settings.service.kv_bytes_per_owner,
         })
     }
 
@@ -97,9 +101,10 @@ impl Owner {
             Command::Jobs => commands::jobs::run(self, out).await,
             Command::Export(args) => commands::export::run(self, args, out).await,
             Command::Import(args) => commands::import::run(self, settings, args, out).await,
+            Command::Key(args) => commands::key::run(self, args, out).await,
             Command::Verify(_) => commands::verify::run(self, out).await,
             Command::Bench(args) => commands::bench::run_on_corpus(self, settings, args, out).await,
-            Command::Model(_) | Command::Config(_) => {
+            Command::Model(_) | Command::Config(_) | Command::Serve(_) => {
                 Err(Failure::new(400, "needs_no_owner", "this command runs without the data folder's owner")
                     .into())
             }
@@ -140,6 +145,10 @@ pub async fn run_without_owner(
         }
         Command::Model(Model::Logits(args)) => {
             settings().and_then(|(s, _)| commands::model::logits::run(data, &s, args, out))
+        }
+        Command::Serve(args) if args.openapi => serve::print_description(out),
+        Command::Model(Model::Plan(args)) => {
+            settings().and_then(|(s, _)| commands::model::plan::run(data, &s, args, out))
         }
         _ => return None,
     };

@@ -22,6 +22,48 @@ pub struct Settings {
     pub kv_cache_mib: u64,
     /// What one document may cost; a table `[limits]` of `config.toml`.
     pub limits: Limits,
+    /// What `ibid serve` allows; a table `[service]` of `config.toml`.
+    pub service: Service,
+}
+
+/// Bounds of the service. The field names appear in errors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Service {
+    /// Names beside addresses and `localhost` under which it may be called; any other is refused (DNS rebinding).
+    pub host_names: Vec<String>,
+    /// Bytes of one request that uploads files.
+    pub upload_bytes: u64,
+    /// Files of one request that uploads.
+    pub upload_files: u64,
+    /// Bytes of any other request.
+    pub request_bytes: u64,
+    /// Documents of a corpus, those still to be read included.
+    pub files_per_corpus: u64,
+    /// Bytes of KV of all documents of an owner, those still to be read included; checked before prefill.
+    pub kv_bytes_per_owner: u64,
+    /// Code points of a question.
+    pub question_characters: u64,
+    /// Questions that are answered at the same time.
+    pub concurrent_questions: u64,
+    /// Questions that wait for their turn; one more is refused with 429.
+    pub queued_questions: u64,
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self {
+            host_names: Vec::new(),
+            upload_bytes: 4 << 30,
+            upload_files: 1_000,
+            request_bytes: 1 << 20,
+            files_per_corpus: 100_000,
+            kv_bytes_per_owner: 1 << 40,
+            question_characters: 8_000,
+            concurrent_questions: 8,
+            queued_questions: 64,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +107,7 @@ impl Default for Settings {
             kv_dtype: KvDtype::Auto,
             kv_cache_mib: 256,
             limits: Limits::default(),
+            service: Service::default(),
         }
     }
 }
@@ -152,6 +195,7 @@ mod tests {
             kv_dtype: KvDtype::Auto,
             kv_cache_mib: 64,
             limits: Limits::default(),
+            service: Service::default(),
         };
         assert_eq!(settings, expected);
         assert_eq!((origins["model"], origins["kv_cache_mib"]), ("environment", "config.toml"));

@@ -10,7 +10,8 @@ use crate::{
 use answer::{Answer, AskEvent, AskRequest, Citation, Grounding, Mode};
 use anyhow::Result;
 use catalog::LOCAL_OWNER;
-use scout::Sampling;
+use scout::{Cancel, Sampling};
+use std::time::Duration;
 
 pub async fn run(owner: &Owner, settings: &Settings, args: &Ask, out: &Out) -> Result<Exit> {
     let corpus = owner.catalog().corpus(LOCAL_OWNER, &args.corpus).await?;
@@ -22,12 +23,25 @@ pub async fn run(owner: &Owner, settings: &Settings, args: &Ask, out: &Out) -> R
         sampling: Sampling { temperature: args.temperature, top_p: args.top_p, seed: args.seed },
         ..defaults
     };
-    let answer = answer::ask(&ingest, &corpus, &request, &mut |event| tell(event, out)).await?;
+    let cancel = Cancel::default();
+    // The model runs on this task's thread: what watches for Ctrl-C has to be another task.
+    let watch = tokio::spawn(cancel_with(out.clone(), cancel.clone()));
+    let answer = answer::ask(&ingest, &corpus, &request, &cancel, &mut |event| tell(event, out)).await;
+    watch.abort();
+    let answer = answer?;
     show(&answer, out)?;
     Ok(match answer.grounding {
         Grounding::NotInCorpus => Exit::NotInCorpus,
         Grounding::Supported | Grounding::PartlySupported => Exit::Done,
     })
+}
+
+/// Ends with Ctrl-C, or when nobody listens any more.
+async fn cancel_with(out: Out, cancel: Cancel) {
+    while !out.cancel.requested() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    cancel.cancel();
 }
 
 pub fn mode(mode: cli::Mode) -> Mode {
@@ -42,6 +56,7 @@ pub fn mode(mode: cli::Mode) -> Mode {
 pub fn tell(event: AskEvent, out: &Out) {
     match event {
         AskEvent::Text(text) => out.text(rest::printable(&text)),
+        AskEvent::Started { .. } | AskEvent::Composing { .. } | AskEvent::Loading { .. } => {}
         AskEvent::Rebuilding { document, tokens, reason } => {
             let document = rest::label(&document);
             out.note(format!("reading {tokens} tokens of {document} again: {reason}"));
@@ -74,7 +89,7 @@ pub fn show(answer: &Answer, out: &Out) -> Result<()> {
         usage.output_tokens_per_s,
         answer.id
     ));
-    out.object(rest::answer(answer)?);
+    out.object(rest::answer(answer));
     Ok(())
 }
 

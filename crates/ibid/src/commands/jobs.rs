@@ -28,6 +28,7 @@ pub async fn run(owner: &Owner, out: &Out) -> Result<Exit> {
         }
         out.line(line);
     }
-    out.object(rest::list(jobs.iter().map(rest::job).collect()));
+    let jobs: Vec<rest::Job> = jobs.iter().map(rest::job).collect();
+    out.object(rest::List::new(jobs, false, |job| &job.id));
     Ok(Exit::Done)
 }

@@ -26,8 +26,8 @@ pub async fn run(owner: &Owner, out: &Out) -> Result<Exit> {
             rest::bytes(storage.kv_bytes),
             corpus.version
         ));
-        objects.push(rest::corpus(&corpus, &counts, &storage));
+        objects.push(rest::corpus(&corpus, &counts, &storage, None));
     }
-    out.object(rest::list(objects));
+    out.object(rest::List::new(objects, false, |corpus| &corpus.id));
     Ok(Exit::Done)
 }

@@ -8,6 +8,7 @@ pub mod eval;
 pub mod export;
 pub mod import;
 pub mod jobs;
+pub mod key;
 pub mod list;
 pub mod model;
 mod progress;

@@ -9,7 +9,7 @@ use crate::{
 };
 use anyhow::Result;
 use catalog::{Corpus, Document, LOCAL_OWNER};
-use serde_json::json;
+use serde::Serialize;
 
 pub async fn run(owner: &Owner, args: &Show, out: &Out) -> Result<Exit> {
     let corpus = owner.catalog().corpus(LOCAL_OWNER, &args.corpus).await?;
@@ -25,6 +25,14 @@ pub async fn run(owner: &Owner, args: &Show, out: &Out) -> Result<Exit> {
             Ok(Exit::Done)
         }
     }
+}
+
+/// A corpus with all its documents.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    corpus: rest::Corpus,
+    documents: Vec<rest::Document>,
 }
 
 async fn show_corpus(owner: &Owner, corpus: &Corpus, out: &Out) -> Result<Exit> {
@@ -45,9 +53,10 @@ async fn show_corpus(owner: &Owner, corpus: &Corpus, out: &Out) -> Result<Exit> 
     for document in &documents {
         out.line(format_args!("  {}", summary(document)));
     }
-    let mut object = rest::corpus(corpus, &counts, &storage);
-    object["documents"] = documents.iter().map(rest::document).collect();
-    out.object(object);
+    out.object(Shown {
+        corpus: rest::corpus(corpus, &counts, &storage, None),
+        documents: documents.iter().map(rest::document).collect(),
+    });
     Ok(Exit::Done)
 }
 
@@ -72,9 +81,7 @@ fn show_text(owner: &Owner, document: &Document, out: &Out) -> Result<()> {
         return Err(Failure::new(409, "no_text", detail).into());
     };
     let text = owner.stores.library.document_text(stored)?.text;
-    let mut object = rest::document(document);
-    object["text"] = json!(text);
-    out.object(object);
+    out.object(rest::Document { text: Some(text.clone()), ..rest::document(document) });
     out.text(text);
     Ok(())
 }

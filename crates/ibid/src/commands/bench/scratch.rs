@@ -53,6 +53,7 @@ pub fn assemble(
         engine,
         worker: Arc::new(worker),
         limits: Arc::default(),
+        kv_bytes_per_owner: u64::MAX,
     })
 }
 

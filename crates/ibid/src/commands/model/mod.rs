@@ -5,6 +5,7 @@ pub mod fetch;
 mod hub;
 pub mod inspect;
 pub mod logits;
+pub mod plan;
 
 use crate::{data_folder::DataFolder, problem::Failure, settings::Settings};
 use std::path::{Path, PathBuf};

@@ -90,11 +90,12 @@ async fn ask_anew(asked: &Asked<'_>, settings: &Settings, mode: Mode, out: &Out)
         AskEvent::Text(_) => {
             first.get_or_insert(start.elapsed());
         }
+        AskEvent::Started { .. } | AskEvent::Composing { .. } | AskEvent::Loading { .. } => {}
         AskEvent::Rebuilding { document, tokens, reason } => {
             out.note(format!("reading {tokens} tokens of {document} again: {reason}"));
         }
     };
-    let answer = answer::ask(&ingest, asked.corpus, &request, &mut listen).await?;
+    let answer = answer::ask(&ingest, asked.corpus, &request, &scout::Cancel::default(), &mut listen).await?;
     let ended = start.elapsed();
     Ok(Answered { open_s, seconds: first.unwrap_or(ended).as_secs_f64(), answer })
 }

@@ -1,0 +1,85 @@
+//! `ibid model …`: what can be typed.
+
+use crate::commands::model::plan::{KvType, ModelPreset, WeightType};
+use clap::{Args, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+#[derive(Debug, Clone, Subcommand, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Model {
+    /// Fetch the default model, or take one from elsewhere
+    Fetch(Fetch),
+    /// Show what a model file holds
+    Inspect(Inspect),
+    /// Write the logits of given tokens to a safetensors file
+    Logits(Logits),
+    /// Reckon what reading so many tokens takes: disk, memory, time
+    Plan(ModelPlan),
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(
+    after_help = "Examples:\n  ibid model fetch\n  ibid model fetch --from ~/models/other.gguf\n  ibid model fetch --repo HuggingFaceTB/SmolLM2-360M-Instruct\n  ibid model fetch --repo OWNER/NAME-GGUF --file NAME.Q8_0.gguf\n\nHF_ENDPOINT names another server than https://huggingface.co, HF_TOKEN a token for models that need one."
+)]
+pub struct Fetch {
+    /// Copy a model file from this path instead
+    #[arg(long, value_name = "PATH", conflicts_with = "repo")]
+    pub from: Option<PathBuf>,
+    /// Fetch a repository of the Hugging Face Hub instead: its safetensors, config and tokenizer
+    #[arg(long, value_name = "OWNER/NAME[@REVISION]")]
+    pub repo: Option<String>,
+    /// Only this GGUF file of the repository
+    #[arg(long, value_name = "NAME.gguf", requires = "repo")]
+    pub file: Option<String>,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(after_help = "Example:\n  ibid model inspect --model SmolLM2-135M-Instruct.Q4_1.gguf")]
+pub struct Inspect {
+    /// Also list every tensor
+    #[arg(long)]
+    pub tensors: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Numerics {
+    /// f32 throughout, slow
+    Reference,
+    /// int8 activations
+    Fast,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(
+    after_help = "Example:\n  ibid model logits --model m.gguf --tokens ids.json --output logits.safetensors"
+)]
+pub struct Logits {
+    /// JSON array of token ids
+    #[arg(long, value_name = "IDS.json")]
+    pub tokens: PathBuf,
+    /// Receives tensor `logits`, f32 [n_tokens, vocab]
+    #[arg(long, value_name = "OUT.safetensors")]
+    pub output: PathBuf,
+    #[arg(long, value_enum, default_value_t = Numerics::Fast)]
+    pub numerics: Numerics,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(
+    after_help = "Examples:\n  ibid model plan 1000000\n  ibid model plan 10000000 --of llama-4-scout --weights int4 --kv int8"
+)]
+pub struct ModelPlan {
+    /// Tokens of the documents; English has about one for every 4.5 characters
+    pub tokens: u64,
+    /// The model to plan with; open: the one in use
+    #[arg(long = "of", value_enum, value_name = "MODEL", default_value = "open")]
+    pub model_shape: ModelPreset,
+    /// What its weights are kept in
+    #[arg(long, value_enum, value_name = "TYPE", default_value = "q4_1")]
+    pub weights: WeightType,
+    /// What its KV is kept in
+    #[arg(long, value_enum, value_name = "TYPE", default_value = "int8")]
+    pub kv: KvType,
+}

@@ -1,0 +1,379 @@
+//! `ibid model plan`: what reading so many tokens with a model takes, before anything is fetched or read. The page and
+//! `POST /v1/models/plan` show the same object.
+
+use crate::{
+    cli::ModelPlan, data_folder::DataFolder, event::Out, owner::Exit, problem::Failure, rest,
+    settings::Settings,
+};
+use anyhow::Result;
+use clap::ValueEnum;
+use ingest::MAX_PART_TOKENS;
+use scout::{KvFormat, ModelConfig, ModelShape, WeightFormat};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// More than anybody reads; keeps every sum exact.
+const MOST_TOKENS: u64 = 1_000_000_000_000;
+/// Effective int8 operations a second of one core, where nothing was measured.
+const OPS_PER_CORE: f64 = 175e9;
+/// Canonical text of one token.
+const TEXT_BYTES_PER_TOKEN: f64 = 4.5;
+
+/// A model whose shape is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize, ToSchema)]
+pub enum ModelPreset {
+    #[value(name = "smollm2-135m")]
+    #[serde(rename = "smollm2-135m")]
+    Smollm2135m,
+    #[value(name = "llama-3.2-1b")]
+    #[serde(rename = "llama-3.2-1b")]
+    Llama321b,
+    #[value(name = "llama-3.1-8b")]
+    #[serde(rename = "llama-3.1-8b")]
+    Llama318b,
+    #[value(name = "llama-4-scout")]
+    #[serde(rename = "llama-4-scout")]
+    Llama4Scout,
+    /// The model in use
+    #[value(name = "open")]
+    #[serde(rename = "open")]
+    Open,
+}
+
+impl ModelPreset {
+    /// `None` for the model in use.
+    pub fn shape(self) -> Option<ModelShape> {
+        match self {
+            Self::Smollm2135m => Some(ModelShape::smollm2_135m()),
+            Self::Llama321b => Some(ModelShape::llama_3_2_1b()),
+            Self::Llama318b => Some(ModelShape::llama_3_1_8b()),
+            Self::Llama4Scout => Some(ModelShape::llama_4_scout()),
+            Self::Open => None,
+        }
+    }
+}
+
+/// What weights are kept in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize, ToSchema)]
+pub enum WeightType {
+    #[value(name = "f32")]
+    #[serde(rename = "f32")]
+    F32,
+    #[value(name = "bf16")]
+    #[serde(rename = "bf16")]
+    Bf16,
+    #[value(name = "q8_0")]
+    #[serde(rename = "q8_0")]
+    Q80,
+    #[value(name = "q4_1")]
+    #[serde(rename = "q4_1")]
+    Q41,
+    #[value(name = "q4_0")]
+    #[serde(rename = "q4_0")]
+    Q40,
+    #[value(name = "int4")]
+    #[serde(rename = "int4")]
+    Int4,
+}
+
+impl From<WeightType> for WeightFormat {
+    fn from(weights: WeightType) -> Self {
+        match weights {
+            WeightType::F32 => Self::F32,
+            WeightType::Bf16 => Self::Bf16,
+            WeightType::Q80 => Self::Q8_0,
+            WeightType::Q41 => Self::Q4_1,
+            WeightType::Q40 => Self::Q4_0,
+            WeightType::Int4 => Self::Int4,
+        }
+    }
+}
+
+/// What KV is kept in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum KvType {
+    F32,
+    Bf16,
+    Int8,
+    Int4,
+}
+
+impl From<KvType> for KvFormat {
+    fn from(kv: KvType) -> Self {
+        match kv {
+            KvType::F32 => Self::F32,
+            KvType::Bf16 => Self::Bf16,
+            KvType::Int8 => Self::Int8,
+            KvType::Int4 => Self::Int4,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanRequest {
+    /// Tokens of the documents.
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_i64)]
+    pub tokens: u64,
+    pub model: PlanModel,
+    pub weights: WeightType,
+    pub kv_dtype: KvType,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanModel {
+    pub preset: ModelPreset,
+}
+
+/// What it takes.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Plan {
+    /// `plan`
+    pub object: &'static str,
+    pub tokens: u64,
+    pub model: PlannedModel,
+    pub weights: WeightType,
+    pub kv_dtype: KvType,
+    pub disk_bytes: PlannedDisk,
+    pub ram_bytes: PlannedMemory,
+    pub kv_bytes_per_token: u64,
+    pub prefill: PlannedPrefill,
+    /// How it was reckoned, and what stands against it.
+    pub notes: Vec<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PlannedModel {
+    pub preset: ModelPreset,
+    pub name: String,
+    pub parameters: u64,
+    /// Those that one token passes.
+    pub active_parameters: u64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PlannedDisk {
+    pub weights: u64,
+    pub kv: u64,
+    /// An estimate.
+    pub text: u64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PlannedMemory {
+    pub weights: u64,
+    /// KV pages read from disk.
+    pub cache: u64,
+    /// Activations, logits and the rows at work.
+    pub working: u64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PlannedPrefill {
+    pub tokens_per_s: f64,
+    pub minutes: f64,
+    pub basis: Basis,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    Measured,
+    Estimated,
+}
+
+/// What it would run on.
+#[derive(Debug, Clone, Copy)]
+pub struct Machine {
+    pub ram_bytes: Option<u64>,
+    pub cores: usize,
+    /// Bytes for KV pages read from disk.
+    pub cache_bytes: u64,
+    /// Tokens a second that the model in use has reached while reading.
+    pub measured: Option<f64>,
+}
+
+impl Machine {
+    pub fn here(settings: &Settings) -> Self {
+        let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        Self {
+            ram_bytes: total_memory(&meminfo),
+            cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            cache_bytes: settings.kv_cache_mib.saturating_mul(1 << 20),
+            measured: None,
+        }
+    }
+}
+
+fn total_memory(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)
+}
+
+impl Plan {
+    /// `shape`: of the preset, or of the model in use.
+    ///
+    /// Errors: 422 for a number of tokens that nobody reads.
+    pub fn new(request: &PlanRequest, shape: &ModelShape, machine: &Machine) -> Result<Self, Failure> {
+        let PlanRequest { tokens, model, weights, kv_dtype } = *request;
+        if !(1..=MOST_TOKENS).contains(&tokens) {
+            let detail = format!("{tokens} tokens cannot be planned; give 1 to {MOST_TOKENS}");
+            return Err(Failure::new(422, "bad_tokens", detail));
+        }
+        let weight_bytes = shape.weight_bytes(weights.into());
+        let kv_bytes_per_token = shape.kv_bytes_per_token(kv_dtype.into());
+        let kv = tokens.saturating_mul(kv_bytes_per_token);
+        let ram_bytes = PlannedMemory {
+            weights: weight_bytes,
+            cache: machine.cache_bytes.min(kv),
+            working: shape.working_bytes(MAX_PART_TOKENS, kv_dtype.into()),
+        };
+        let prefill = prefill(request, shape, machine);
+        Ok(Self {
+            object: "plan",
+            tokens,
+            model: PlannedModel {
+                preset: model.preset,
+                name: shape.name.clone(),
+                parameters: shape.parameters(),
+                active_parameters: shape.active_parameters(),
+            },
+            weights,
+            kv_dtype,
+            disk_bytes: PlannedDisk {
+                weights: weight_bytes,
+                kv,
+                text: (tokens as f64 * TEXT_BYTES_PER_TOKEN) as u64,
+            },
+            notes: notes(request, shape, machine, &ram_bytes, &prefill),
+            ram_bytes,
+            kv_bytes_per_token,
+            prefill,
+        })
+    }
+}
+
+fn prefill(request: &PlanRequest, shape: &ModelShape, machine: &Machine) -> PlannedPrefill {
+    let measured = machine.measured.filter(|rate| request.model.preset == ModelPreset::Open && *rate > 0.0);
+    let (tokens_per_s, basis) = match measured {
+        Some(rate) => (rate, Basis::Measured),
+        None => {
+            let ops = OPS_PER_CORE * machine.cores.max(1) as f64;
+            (ops / shape.flops_per_token(MAX_PART_TOKENS).max(1.0), Basis::Estimated)
+        }
+    };
+    PlannedPrefill { tokens_per_s, minutes: request.tokens as f64 / tokens_per_s / 60.0, basis }
+}
+
+fn notes(
+    request: &PlanRequest,
+    shape: &ModelShape,
+    machine: &Machine,
+    ram: &PlannedMemory,
+    prefill: &PlannedPrefill,
+) -> Vec<String> {
+    let mut notes = vec![match prefill.basis {
+        Basis::Measured => "Prefill: the rate this machine reached with this model.".to_owned(),
+        Basis::Estimated => format!(
+            "Prefill: {:.3} GFLOP per token (2 per parameter it passes in the layers, and attention over a part of \
+             {MAX_PART_TOKENS} tokens) at {:.0} GOP/s, which is 350 GOP/s of int8 for two cores, scaled to {}.",
+            shape.flops_per_token(MAX_PART_TOKENS) / 1e9,
+            OPS_PER_CORE * machine.cores.max(1) as f64 / 1e9,
+            machine.cores.max(1)
+        ),
+    }];
+    notes.push(format!("Text: {TEXT_BYTES_PER_TOKEN} bytes per token, as in English prose."));
+    if let Some(total) = machine.ram_bytes {
+        let needed = ram.weights.saturating_add(ram.cache).saturating_add(ram.working);
+        let (what, bytes) = if ram.weights > total {
+            ("The weights alone take", ram.weights)
+        } else {
+            ("Together they take", needed)
+        };
+        if bytes > total {
+            notes.push(format!(
+                "Memory: this machine has {}. {what} {}; choose smaller weights or a smaller model.",
+                rest::bytes(total),
+                rest::bytes(bytes)
+            ));
+        }
+    }
+    if let Some(chunk) = shape.chunked {
+        notes.push(format!(
+            "KV: {} of {} layers see everything and are kept; the others see chunks of {} tokens, whose rows are memory at work.",
+            shape.full_layers(),
+            shape.n_layers,
+            chunk.tokens
+        ));
+        notes.push(
+            "This version of Ibid runs models of the llama family, not llama4 yet: a plan, no promise."
+                .to_owned(),
+        );
+    }
+    if shape.vision_parameters > 0 {
+        notes.push(format!(
+            "The image encoder ({} parameters) is not counted: reading text does not need it.",
+            shape.vision_parameters
+        ));
+    }
+    match request.kv_dtype {
+        KvType::F32 => notes.push("KV in f32 is kept with numerics = reference alone.".to_owned()),
+        KvType::Int4 => notes.push("KV in int4 is not kept by this version of Ibid.".to_owned()),
+        KvType::Bf16 | KvType::Int8 => {}
+    }
+    notes
+}
+
+pub fn run(data: &DataFolder, settings: &Settings, args: &ModelPlan, out: &Out) -> Result<Exit> {
+    let shape = match args.model_shape.shape() {
+        Some(shape) => shape,
+        None => {
+            let model = weights::Model::open(&super::resolve(data, settings)?)?;
+            ModelShape::from(&ModelConfig::read(&model)?)
+        }
+    };
+    let request = PlanRequest {
+        tokens: args.tokens,
+        model: PlanModel { preset: args.model_shape },
+        weights: args.weights,
+        kv_dtype: args.kv,
+    };
+    let plan = Plan::new(&request, &shape, &Machine::here(settings))?;
+    out.text(table(&plan));
+    out.object(plan);
+    Ok(Exit::Done)
+}
+
+fn table(plan: &Plan) -> String {
+    let PlannedDisk { weights, kv, text } = plan.disk_bytes;
+    let ram = &plan.ram_bytes;
+    let basis = match plan.prefill.basis {
+        Basis::Measured => "measured",
+        Basis::Estimated => "estimated",
+    };
+    let mut lines = format!(
+        "{} tokens with {} ({} parameters, {} for one token)\n\
+         disk    weights {}, KV {} ({} per token), text {}\n\
+         memory  weights {}, KV cache {}, working {}\n\
+         reading {:.1} minutes at {:.0} tokens/s ({basis})\n",
+        plan.tokens,
+        plan.model.name,
+        plan.model.parameters,
+        plan.model.active_parameters,
+        rest::bytes(weights),
+        rest::bytes(kv),
+        rest::bytes(plan.kv_bytes_per_token),
+        rest::bytes(text),
+        rest::bytes(ram.weights),
+        rest::bytes(ram.cache),
+        rest::bytes(ram.working),
+        plan.prefill.minutes,
+        plan.prefill.tokens_per_s,
+    );
+    for note in &plan.notes {
+        lines.push_str(&format!("{note}\n"));
+    }
+    lines
+}

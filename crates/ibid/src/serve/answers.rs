@@ -1,0 +1,321 @@
+//! `/v1/corpora/{id}/answers` and `/v1/answers`: ask, wait or listen, come back for it, cancel, replay, delete.
+
+use super::{
+    answer_events::{self, Follow},
+    caller::Caller,
+    extract::{Body, Path, Query},
+    listing::{Order, PageQuery, list},
+    live::Live,
+    questions::check_length,
+    refusal::{ProblemObject, Refusal},
+    service::Service,
+};
+use crate::rest::{self, List};
+use answer::{AskRequest, Mode};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, header::LOCATION},
+    response::{IntoResponse, Response},
+};
+use base::{Id, IdKind};
+use catalog::{AnswerStatus, Corpus, NewQuestion, Scope};
+use scout::Sampling;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewAnswer {
+    #[schema(min_length = 1)]
+    pub question: String,
+    /// Server-sent events instead of one object.
+    #[serde(default)]
+    pub stream: bool,
+    #[serde(default)]
+    #[schema(inline)]
+    pub mode: AnswerMode,
+    /// Ids of documents; empty asks all of the corpus.
+    #[serde(default)]
+    pub documents: Vec<String>,
+    /// Earlier turns of it enter the prompt and the search; they are never cited.
+    pub conversation_id: Option<String>,
+    #[schema(minimum = 1)]
+    pub max_output_tokens: Option<u64>,
+    /// 0 always takes the likeliest token.
+    #[schema(minimum = 0, maximum = 100)]
+    pub temperature: Option<f32>,
+    #[schema(exclusive_minimum = 0, maximum = 1)]
+    pub top_p: Option<f32>,
+    /// Makes answers of a temperature above 0 repeatable.
+    pub seed: Option<u64>,
+    /// Earlier turns of a chat that is kept elsewhere.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub history: Vec<answer::Turn>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerMode {
+    /// What scores best: quoting.
+    #[default]
+    Auto,
+    /// Whole sentences, rows or lines of the documents.
+    Quote,
+    /// The model's own words, cited where a passage supports them.
+    Free,
+}
+
+impl From<AnswerMode> for Mode {
+    fn from(mode: AnswerMode) -> Self {
+        match mode {
+            AnswerMode::Auto => Self::Auto,
+            AnswerMode::Quote => Self::Quote,
+            AnswerMode::Free => Self::Free,
+        }
+    }
+}
+
+/// Ask a corpus a question
+///
+/// Waits for the answer; with `stream` its events as they come; with `Prefer: respond-async` a place to look for it.
+#[utoipa::path(post, path = "/v1/corpora/{corpus_id}/answers", tag = "answers",
+    params(("corpus_id" = String, Path), ("Prefer" = Option<String>, Header, description = "`respond-async`")), request_body = NewAnswer,
+    responses((status = 200, content((rest::Answer = "application/json"), (String = "text/event-stream"))),
+        (status = 202, body = rest::Answer), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
+pub async fn ask(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    Path(corpus): Path<String>,
+    headers: HeaderMap,
+    Body(new): Body<NewAnswer>,
+) -> Result<Response, Refusal> {
+    caller.allow(Scope::Ask)?;
+    let corpus = caller.corpus(&service, &corpus).await?;
+    let live = accept(&service, &caller, &corpus, &new).await?;
+    if new.stream {
+        return Ok(answer_events::stream(Follow::Live(live), 0));
+    }
+    let id = live.id.to_string();
+    if prefers_async(&headers) {
+        let accepted = rest::stored_answer(&service.catalog().answer(&caller.owner, &id).await?);
+        let location = [(LOCATION, format!("/v1/answers/{id}"))];
+        return Ok((StatusCode::ACCEPTED, location, Json(accepted)).into_response());
+    }
+    live.ended().await;
+    Ok(Json(finished(&service, &caller, &live).await?).into_response())
+}
+
+fn prefers_async(headers: &HeaderMap) -> bool {
+    let wishes = headers.get_all("prefer").into_iter().filter_map(|value| value.to_str().ok());
+    wishes.flat_map(|line| line.split(',')).any(|wish| wish.trim().eq_ignore_ascii_case("respond-async"))
+}
+
+/// Checks a question and puts it in the line.
+pub async fn accept(
+    service: &Service,
+    caller: &Caller,
+    corpus: &Corpus,
+    new: &NewAnswer,
+) -> Result<Arc<Live>, Refusal> {
+    check_length(&new.question, service.settings.service.question_characters)?;
+    let request = request(service, corpus, new).await?;
+    answer::check(&service.ingest, corpus, &request)?;
+    let conversation = match &new.conversation_id {
+        Some(id) => {
+            let found = service.catalog().conversation(&caller.owner, id).await?;
+            if found.corpus != corpus.id {
+                return Err(Refusal::not_found("conversation", id));
+            }
+            Some(found.id)
+        }
+        None => None,
+    };
+    service.questions.check_room()?;
+    let question = NewQuestion {
+        corpus: corpus.id.clone(),
+        conversation,
+        question: request.question.clone(),
+        mode: request.mode.as_str().into(),
+        seed: request.sampling.seed,
+        request: serde_json::to_value(&request)?,
+    };
+    let (id, _) = service.catalog().accept_answer(&caller.owner, &question).await?;
+    let accepted = service.catalog().answer(&caller.owner, id.as_str()).await?;
+    Ok(service.questions.enqueue(accepted))
+}
+
+async fn request(service: &Service, corpus: &Corpus, new: &NewAnswer) -> Result<AskRequest, Refusal> {
+    for document in &new.documents {
+        let parsed =
+            Id::parse(IdKind::Document, document).map_err(|_| Refusal::not_found("document", document))?;
+        service.catalog().document(&corpus.id, parsed.as_str()).await?;
+    }
+    let (temperature, top_p) = (new.temperature.unwrap_or(0.0), new.top_p.unwrap_or(1.0));
+    if !((0.0..=100.0).contains(&temperature) && top_p > 0.0 && top_p <= 1.0) {
+        let detail = "temperature is 0 to 100, top_p above 0 and up to 1";
+        return Err(Refusal::new(422, "bad_field", detail));
+    }
+    if new.max_output_tokens == Some(0) {
+        return Err(Refusal::new(422, "bad_field", "max_output_tokens is at least 1"));
+    }
+    let defaults = AskRequest::new(&new.question, new.mode.into());
+    Ok(AskRequest {
+        documents: new.documents.clone(),
+        history: new.history.clone(),
+        max_output_tokens: new.max_output_tokens.unwrap_or(defaults.max_output_tokens),
+        sampling: Sampling { temperature, top_p, seed: new.seed.unwrap_or(0) },
+        ..defaults
+    })
+}
+
+/// The answer that was waited for; one that failed is a problem, not an object.
+pub async fn finished(service: &Service, caller: &Caller, live: &Live) -> Result<rest::Answer, Refusal> {
+    if let Some(refusal) = live.refusal() {
+        return Err(refusal);
+    }
+    let stored = service.catalog().answer(&caller.owner, live.id.as_str()).await?;
+    let related = live.related();
+    Ok(rest::Answer { related, ..rest::stored_answer(&stored) })
+}
+
+/// List the answers of a corpus, newest first
+#[utoipa::path(get, path = "/v1/corpora/{corpus_id}/answers", tag = "answers", params(("corpus_id" = String, Path), PageQuery),
+    responses((status = 200, body = List<rest::Answer>), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
+pub async fn of_corpus(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    Path(corpus): Path<String>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<List<rest::Answer>>, Refusal> {
+    caller.allow(Scope::Read)?;
+    let corpus = caller.corpus(&service, &corpus).await?;
+    let page = query.page(Order::Desc)?;
+    let listed = service.catalog().list_answers(&caller.owner, &corpus.id, &page).await?;
+    Ok(Json(list(&listed, rest::stored_answer, |answer| &answer.id)))
+}
+
+/// A stored answer of the caller.
+async fn find(service: &Service, caller: &Caller, id: &str) -> Result<catalog::Answer, Refusal> {
+    let stored = service.catalog().answer(&caller.owner, id).await?;
+    if caller.sees(&stored.corpus) { Ok(stored) } else { Err(Refusal::not_found("answer", id)) }
+}
+
+/// Show an answer
+#[utoipa::path(get, path = "/v1/answers/{answer_id}", tag = "answers", params(("answer_id" = String, Path)),
+    responses((status = 200, body = rest::Answer), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
+pub async fn show(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<rest::Answer>, Refusal> {
+    caller.allow(Scope::Read)?;
+    Ok(Json(rest::stored_answer(&find(&service, &caller, &id).await?)))
+}
+
+/// Listen to an answer, from its beginning or from the event behind `Last-Event-ID`
+#[utoipa::path(get, path = "/v1/answers/{answer_id}/events", tag = "answers",
+    params(("answer_id" = String, Path), ("Last-Event-ID" = Option<u64>, Header)),
+    responses((status = 200, body = String, content_type = "text/event-stream"), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
+pub async fn events(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    caller.allow(Scope::Read)?;
+    let stored = find(&service, &caller, &id).await?;
+    let last =
+        headers.get("last-event-id").map(|value| value.to_str().ok().and_then(|v| v.parse::<u64>().ok()));
+    let next = match last {
+        None => 0,
+        Some(Some(last)) => last.saturating_add(1),
+        Some(None) => {
+            return Err(Refusal::new(422, "bad_event_id", "Last-Event-ID is the number of an event"));
+        }
+    };
+    let follow = match service.questions.live(&id) {
+        Some(live) => Follow::Live(live),
+        None => Follow::Stored(answer_events::stored(&service, &stored, next).await?),
+    };
+    Ok(answer_events::stream(follow, next))
+}
+
+/// Stop an answer
+#[utoipa::path(post, path = "/v1/answers/{answer_id}/cancel", tag = "answers", params(("answer_id" = String, Path)),
+    responses((status = 200, body = rest::Answer), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
+pub async fn cancel(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<rest::Answer>, Refusal> {
+    caller.allow(Scope::Ask)?;
+    let stored = find(&service, &caller, &id).await?;
+    let live = service.questions.live(&id);
+    if !matches!(stored.status, AnswerStatus::Queued | AnswerStatus::Running) {
+        let detail = format!("answer {id} is {}; only one that waits or runs can be stopped", stored.status);
+        return Err(Refusal::new(409, "answer_finished", detail));
+    }
+    service.questions.cancel(&id).await;
+    if let Some(live) = live {
+        live.ended().await;
+    }
+    Ok(Json(rest::stored_answer(&find(&service, &caller, &id).await?)))
+}
+
+/// Delete an answer; one that runs is stopped
+#[utoipa::path(delete, path = "/v1/answers/{answer_id}", tag = "answers", params(("answer_id" = String, Path)),
+    responses((status = 200, body = DeletedAnswer), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
+pub async fn delete(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<DeletedAnswer>, Refusal> {
+    caller.allow(Scope::Ask)?;
+    find(&service, &caller, &id).await?;
+    if let Some(live) = service.questions.live(&id) {
+        service.questions.cancel(&id).await;
+        live.ended().await;
+    }
+    service.catalog().delete_answer(&caller.owner, &id).await?;
+    Ok(Json(DeletedAnswer { object: "answer.deleted", id, deleted: true }))
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeletedAnswer {
+    /// `answer.deleted`
+    pub object: &'static str,
+    pub id: String,
+    pub deleted: bool,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Replayed {
+    /// `replay`
+    pub object: &'static str,
+    /// Text, spans and quotes are the stored ones.
+    pub identical: bool,
+    pub answer: rest::Answer,
+}
+
+/// Give an answer again from its plan and compare
+#[utoipa::path(post, path = "/v1/answers/{answer_id}/replay", tag = "answers", params(("answer_id" = String, Path)),
+    responses((status = 200, body = Replayed), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
+pub async fn replay(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Replayed>, Refusal> {
+    caller.allow(Scope::Ask)?;
+    let stored = find(&service, &caller, &id).await?;
+    if stored.status != AnswerStatus::Completed {
+        let detail = format!("answer {id} is {}; only a complete one can be given again", stored.status);
+        return Err(Refusal::new(409, "cannot_replay", detail));
+    }
+    let (ingest, owner) = (service.ingest.clone(), caller.owner.clone());
+    // On a task of its own: the model runs on its thread.
+    let replay = tokio::spawn(async move { answer::replay(&ingest, &owner, &id).await }).await??;
+    Ok(Json(Replayed { object: "replay", identical: replay.identical, answer: rest::answer(&replay.answer) }))
+}

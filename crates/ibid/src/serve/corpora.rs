@@ -1,0 +1,116 @@
+//! `/v1/corpora`: create, list, show, delete.
+
+use super::{
+    caller::Caller,
+    extract::{Body, Path, Query},
+    listing::{Order, PageQuery},
+    refusal::{ProblemObject, Refusal},
+    service::Service,
+};
+use crate::rest::{self, List};
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header::LOCATION},
+    response::IntoResponse,
+};
+use catalog::{Corpus, Scope};
+use serde::Deserialize;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// Code points of a corpus's name.
+const NAME_LIMIT: usize = 200;
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewCorpus {
+    /// Unique among the caller's corpora.
+    #[schema(min_length = 1, max_length = 200)]
+    pub name: String,
+}
+
+/// A corpus with its counts, sizes and the ingest under way.
+pub async fn object(service: &Service, corpus: &Corpus) -> Result<rest::Corpus, Refusal> {
+    let catalog = service.catalog();
+    let counts = catalog.corpus_counts(&corpus.id).await?;
+    let storage = catalog.corpus_storage(&corpus.id).await?;
+    let job = catalog.newest_ingest(&corpus.id).await?;
+    Ok(rest::corpus(corpus, &counts, &storage, job.as_ref()))
+}
+
+/// Create a corpus
+#[utoipa::path(post, path = "/v1/corpora", tag = "corpora", request_body = NewCorpus,
+    responses((status = 201, body = rest::Corpus), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
+pub async fn create(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    Body(new): Body<NewCorpus>,
+) -> Result<impl IntoResponse, Refusal> {
+    caller.allow(Scope::Write)?;
+    if caller.corpora.is_some() {
+        return Err(Refusal::new(403, "forbidden", "this key is restricted to corpora that exist"));
+    }
+    let corpus = service.catalog().create_corpus(&caller.owner, checked_name(&new.name)?).await?;
+    let location = format!("/v1/corpora/{}", corpus.id);
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(object(&service, &corpus).await?)))
+}
+
+/// Errors: 422 for a name that is empty, too long or could pass for an id.
+pub fn checked_name(name: &str) -> Result<&str, Refusal> {
+    let name = name.trim();
+    let long = name.chars().count() > NAME_LIMIT;
+    if name.is_empty() || long || name.contains(|c: char| c.is_control()) || name.starts_with("corp_") {
+        let detail = format!(
+            "{:?} is no name for a corpus; give 1 to {NAME_LIMIT} characters on one line, not beginning with corp_",
+            name.chars().take(80).collect::<String>()
+        );
+        return Err(Refusal::new(422, "bad_name", detail));
+    }
+    Ok(name)
+}
+
+/// List corpora, newest first
+#[utoipa::path(get, path = "/v1/corpora", tag = "corpora", params(PageQuery),
+    responses((status = 200, body = List<rest::Corpus>), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
+pub async fn list(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<List<rest::Corpus>>, Refusal> {
+    caller.allow(Scope::Read)?;
+    let listed = service.catalog().list_corpora(&caller.owner, &query.page(Order::Desc)?).await?;
+    let mut objects = Vec::new();
+    for corpus in listed.items.iter().filter(|corpus| caller.sees(&corpus.id)) {
+        objects.push(object(&service, corpus).await?);
+    }
+    Ok(Json(List::new(objects, listed.has_more, |corpus| &corpus.id)))
+}
+
+/// Show a corpus
+#[utoipa::path(get, path = "/v1/corpora/{corpus_id}", tag = "corpora", params(("corpus_id" = String, Path)),
+    responses((status = 200, body = rest::Corpus), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
+pub async fn show(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<rest::Corpus>, Refusal> {
+    caller.allow(Scope::Read)?;
+    let corpus = caller.corpus(&service, &id).await?;
+    Ok(Json(object(&service, &corpus).await?))
+}
+
+/// Delete a corpus with its documents and answers
+#[utoipa::path(delete, path = "/v1/corpora/{corpus_id}", tag = "corpora", params(("corpus_id" = String, Path)),
+    responses((status = 200, body = rest::Deleted), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
+pub async fn delete(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<rest::Deleted>, Refusal> {
+    caller.allow(Scope::Write)?;
+    let corpus = caller.corpus(&service, &id).await?;
+    service.questions.cancel_corpus(&corpus.id);
+    let freed = service.ingest.stores.remove_corpus(&corpus.id).await?;
+    Ok(Json(rest::freed("corpus.deleted", corpus.id.as_str(), &freed)))
+}

@@ -1,0 +1,73 @@
+//! Bodies, queries and paths of requests; what does not fit is told as a problem object.
+
+use super::refusal::Refusal;
+use axum::{
+    Json,
+    extract::{
+        FromRequest, FromRequestParts, Request,
+        rejection::{JsonRejection, PathRejection, QueryRejection},
+    },
+    http::request::Parts,
+};
+use serde::de::DeserializeOwned;
+
+/// A JSON body.
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        match Json::<T>::from_request(request, state).await {
+            Ok(Json(value)) => Ok(Self(value)),
+            Err(rejection) => Err(refused(&rejection)),
+        }
+    }
+}
+
+fn refused(rejection: &JsonRejection) -> Refusal {
+    let (status, code) = match rejection {
+        JsonRejection::JsonSyntaxError(_) => (400, "bad_json"),
+        JsonRejection::MissingJsonContentType(_) => (415, "not_json"),
+        JsonRejection::JsonDataError(_) => (422, "bad_field"),
+        other if other.status() == 413 => (413, "too_long"),
+        _ => (400, "bad_request"),
+    };
+    Refusal::new(status, code, rejection.body_text())
+}
+
+/// Fields of the query.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        match axum::extract::Query::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(value)) => Ok(Self(value)),
+            Err(rejection) => {
+                let QueryRejection::FailedToDeserializeQueryString(_) = &rejection else {
+                    return Err(Refusal::new(400, "bad_query", rejection.body_text()));
+                };
+                Err(Refusal::new(422, "bad_query", rejection.body_text()))
+            }
+        }
+    }
+}
+
+/// Variables of the path.
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(rejection @ PathRejection::FailedToDeserializePathParams(_)) => {
+                Err(Refusal::new(404, "not_found", rejection.body_text()))
+            }
+            Err(rejection) => Err(Refusal::new(400, "bad_path", rejection.body_text())),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What every handler works with: the open stores and engine, the queues that outlive a request, and the figures.
+
+use super::{job_queue::JobQueue, metrics::Metrics, questions::Questions};
+use crate::{event::Cancel, owner::Owner, settings::Settings};
+use anyhow::Result;
+use catalog::Catalog;
+use ingest::Ingest;
+use std::{net::SocketAddr, sync::Arc};
+use tokio::sync::Semaphore;
+
+pub struct Service {
+    pub ingest: Ingest,
+    pub settings: Settings,
+    pub questions: Questions,
+    pub jobs: JobQueue,
+    pub metrics: Metrics,
+    /// Pages are painted one at a time: each takes a core for a while.
+    pub painting: Semaphore,
+    /// Unix milliseconds.
+    pub began_ms: u64,
+    /// Names beside addresses and `localhost` under which it may be called.
+    pub host_names: Vec<String>,
+    /// Set when the service is about to end.
+    pub stopping: Cancel,
+    loopback: bool,
+    /// Keeps the data folder's stores open.
+    _owner: Arc<Owner>,
+}
+
+impl Service {
+    /// Also takes up what an earlier process left unfinished.
+    pub async fn start(
+        owner: Arc<Owner>,
+        ingest: Ingest,
+        settings: Settings,
+        address: SocketAddr,
+    ) -> Result<Arc<Self>> {
+        let catalog = ingest.stores.catalog.clone();
+        catalog.forget_running().await?;
+        catalog.purge_sessions(super::catalog_now()).await?;
+        catalog.purge_requests(super::catalog_now()).await?;
+        let stopping = Cancel::default();
+        let service = Arc::new(Self {
+            jobs: JobQueue::new(ingest.clone(), stopping.clone()),
+            questions: Questions::new(ingest.clone(), &settings.service),
+            metrics: Metrics::new(),
+            painting: Semaphore::new(1),
+            began_ms: super::catalog_now(),
+            host_names: settings.service.host_names.clone(),
+            loopback: address.ip().is_loopback(),
+            _owner: owner,
+            ingest,
+            settings,
+            stopping,
+        });
+        service.jobs.resume().await?;
+        service.questions.resume().await?;
+        Ok(service)
+    }
+
+    /// Ends what runs at a safe point; it goes on when the service is started again.
+    pub async fn stop(&self) {
+        self.stopping.request();
+        self.questions.stop().await;
+        self.jobs.stop().await;
+    }
+
+    pub fn catalog(&self) -> &Catalog {
+        &self.ingest.stores.catalog
+    }
+
+    /// Whether calls without a key are the owner `local`: nobody has a key, and only this machine can call.
+    pub async fn is_open(&self) -> Result<bool, catalog::Error> {
+        Ok(self.loopback && !self.catalog().any_keys(super::catalog_now()).await?)
+    }
+}
+
+/// `bytes` random bytes as hexadecimal digits.
+pub fn random_token(bytes: usize) -> String {
+    (0..bytes).map(|_| format!("{:02x}", rand::random::<u8>())).collect()
+}
