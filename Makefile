@@ -1,13 +1,14 @@
 # The commands of the README. Everything is built under target/, nothing is installed.
 #   make demo   build, fetch the default model, answer a first question, then read the sample corpus
 #   make test   build once, fetch the default model once, run every test
+#   make web    build the web page, which the next build of the program carries
 #   make check  what a change has to pass before it is committed: format, lints, licences, tests
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt lint deny toolchain nextest
+.PHONY: help demo test test-web web check fmt lint deny toolchain nextest
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release/ibid
@@ -29,7 +30,21 @@ toolchain:
 nextest:
 	@cargo nextest --version >/dev/null 2>&1 || cargo install cargo-nextest --locked
 
-demo: toolchain
+# npm before 11 installs no Vite 8.
+NPM_CI := npm ci --no-audit --no-fund
+web/node_modules/.package-lock.json: web/package-lock.json
+	@cd web
+	$(NPM_CI) || npx --yes npm@11 ci --no-audit --no-fund
+
+# The program works without its page, so that a machine without Node.js can build it.
+web:
+	@if ! command -v npm >/dev/null; then
+	    echo 'npm is missing: the program is built without its web page; install Node.js 20 or newer to have it' >&2
+	elif ! { $(MAKE) --no-print-directory web/node_modules/.package-lock.json && npm --prefix web run build; }; then
+	    echo 'the web page could not be built; the program is built without it' >&2
+	fi
+
+demo: toolchain web
 	@cargo build --release --package ibid
 	ibid() { echo "\$$ ibid $$*"; $(RELEASE) --data $(DEMO_DATA) "$$@"; }
 	ibid model fetch
@@ -38,7 +53,8 @@ demo: toolchain
 	echo 'Now the whole sample corpus. Stop with Ctrl-C whenever you like; make demo goes on where it stopped.'
 	ibid add sample examples/corpus
 	ibid ask sample 'Who invented the Monotype machine?'
-	echo 'Ask your own: $(RELEASE) --data $(DEMO_DATA) ask sample "..."'
+	echo 'Ask your own:    $(RELEASE) --data $(DEMO_DATA) ask sample "..."'
+	echo 'In the browser:  $(RELEASE) --data $(DEMO_DATA) serve, then http://127.0.0.1:8080/'
 
 test: toolchain nextest
 	@cargo build --workspace --all-targets

@@ -178,7 +178,13 @@ impl Catalog {
             return Err(Error::Unfinished { job: job.to_string(), unfinished: unfinished as u64 });
         }
         let summary = summarise(&mut tx, job).await?;
-        let changed = summary.added + summary.changed + summary.removed > 0;
+        let staged: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM document_version WHERE job_id = ?1 AND visible_from IS NULL",
+        )
+        .bind(job.as_str())
+        .fetch_one(&mut *tx)
+        .await?;
+        let changed = staged > 0 || summary.removed > 0;
         let corpus_version = if changed {
             raise_version(&mut tx, &corpus).await?
         } else {
@@ -190,6 +196,45 @@ impl Catalog {
         job::finish(&mut tx, job, JobState::Succeeded, None).await?;
         tx.commit().await?;
         Ok(Published { corpus_version, summary })
+    }
+
+    /// Makes those staged documents visible that are final, in one commit; the job goes on with the others. Gives the
+    /// corpus version that shows them; `None` when there are none.
+    pub async fn publish_ready(&self, job: &Id) -> Result<Option<u64>> {
+        let mut tx = self.write().await?;
+        let found = job::find(&mut tx, job).await?;
+        if found.state != JobState::Running {
+            return Err(Error::JobFinished { job: job.to_string(), state: found.state });
+        }
+        let corpus = found.corpus.ok_or_else(|| Error::not_found("corpus of job", job))?;
+        let ready: Vec<i64> = sqlx::query_scalar(
+            "SELECT id FROM document_version WHERE job_id = ?1 AND visible_from IS NULL
+             AND state IN ('ready', 'needs_ocr', 'needs_password', 'failed')",
+        )
+        .bind(job.as_str())
+        .fetch_all(&mut *tx)
+        .await?;
+        if ready.is_empty() {
+            return Ok(None);
+        }
+        let version = raise_version(&mut tx, &corpus).await?;
+        for id in ready {
+            sqlx::query(
+                "UPDATE document_version SET visible_to = ?2 WHERE visible_from IS NOT NULL AND visible_to IS NULL
+                 AND document_id = (SELECT document_id FROM document_version WHERE id = ?1)",
+            )
+            .bind(id)
+            .bind(int("corpus version", version)?)
+            .execute(&mut *tx)
+            .await?;
+            sqlx::query("UPDATE document_version SET visible_from = ?2 WHERE id = ?1")
+                .bind(id)
+                .bind(int("corpus version", version)?)
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(Some(version))
     }
 }
 
@@ -304,7 +349,8 @@ async fn show(tx: &mut SqliteConnection, job: &Id, version: u64) -> Result<()> {
     }
     sqlx::query(
         "UPDATE document_version SET visible_to = ?2 WHERE visible_from IS NOT NULL AND visible_to IS NULL
-         AND document_id IN (SELECT document_id FROM job_document WHERE job_id = ?1 AND change <> 'unchanged')",
+         AND document_id IN (SELECT document_id FROM document_version WHERE job_id = ?1 AND visible_from IS NULL
+                             UNION SELECT document_id FROM job_document WHERE job_id = ?1 AND change = 'removed')",
     )
     .bind(job.as_str())
     .bind(int("corpus version", version)?)

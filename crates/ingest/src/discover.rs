@@ -83,7 +83,16 @@ fn walk(folder: &Path, name: &str, found: &mut Discovered) -> Result<()> {
             }
         };
         if entry.file_type().is_some_and(|kind| kind.is_file()) {
-            keep(found, document_path(name, folder, entry.path()), entry.into_path())?;
+            let document = document_path(name, folder, entry.path());
+            match found.files.get(&document) {
+                // One folder gives a path twice only for names that are not UTF-8; the others need not wait for it.
+                Some(first) if first.starts_with(folder) && first.as_path() != entry.path() => {
+                    let reason =
+                        "its name is not UTF-8 and reads like that of another file; rename it".to_owned();
+                    found.skipped.push(Skipped { path: document, reason });
+                }
+                _ => keep(found, document, entry.into_path())?,
+            }
         }
     }
     Ok(())
@@ -167,6 +176,23 @@ mod tests {
         fs::write(&other, "other").unwrap();
         let clash = discover(&[file, other]).unwrap_err();
         assert!(matches!(clash, Error::SamePath { ref document, .. } if document == "b.txt"), "{clash}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn names_that_read_alike_do_not_stop_the_others() {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        let temp = tree();
+        let root = temp.path().join("reports");
+        for name in [b"caf\xe9.txt", b"caf\xe8.txt"] {
+            fs::write(root.join(OsStr::from_bytes(name)), "x").unwrap();
+        }
+        let found = discover(&[root]).unwrap();
+        assert!(
+            found.files.contains_key("reports/b.txt") && found.files.contains_key("reports/caf\u{fffd}.txt")
+        );
+        assert_eq!(found.skipped.len(), 1, "{:?}", found.skipped);
+        assert_eq!(found.skipped[0].path, "reports/caf\u{fffd}.txt");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::{
         Manifest,
         unpack::{UnpackedSegments, Wanted, read_manifest, unpack},
     },
+    pipeline::Task,
     progress::Meter,
     stores::blocking,
     text::Texts,
@@ -113,7 +114,7 @@ impl Ingest {
         drop(changing);
 
         let mut added = AddReport::default();
-        self.run(&corpus, job, &texts, &mut added, &mut watch).await?;
+        self.run(&corpus, Task { texts, ..Task::new(job) }, &mut added, &mut watch).await?;
         let corpus = self.stores.catalog.corpus(LOCAL_OWNER, corpus.id.as_str()).await?;
         let used = self.segments_in_use(&read.manifest).await?;
         Ok(ImportReport {

@@ -1,7 +1,12 @@
 //! [`Ingest::add`], top to bottom like the picture: discover → hash → plan → keep originals → read each document
 //! → prefill each part → publish. What an interrupted run did is found again by its job, its files and its segments.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use base::Id;
 use catalog::{
@@ -47,6 +52,25 @@ pub struct Skipped {
     /// The document path it would have.
     pub path: String,
     pub reason: String,
+}
+
+/// How often the finished documents of a job that shows them one by one are shown: every time is a commit and a step of
+/// the index.
+const SHOW_PERIOD: Duration = Duration::from_secs(5);
+
+/// Staged documents on their way to a published version.
+pub(crate) struct Task {
+    pub job: Id,
+    /// Those that need no parser.
+    pub texts: Texts,
+    /// Documents are shown as they are finished; otherwise all in one commit.
+    pub one_by_one: bool,
+}
+
+impl Task {
+    pub fn new(job: Id) -> Self {
+        Self { job, texts: Texts::default(), one_by_one: false }
+    }
 }
 
 /// A document that was taken in but holds nothing to ask about.
@@ -135,41 +159,39 @@ impl Ingest {
             };
         }
         let job = self.begin(corpus, plan, &found, resume, options, watch).await?;
-        self.run(corpus, job, &Texts::default(), &mut report, watch).await?;
+        self.run(corpus, Task::new(job), &mut report, watch).await?;
         Ok(report)
     }
 
-    /// From staged documents to a published version. `texts`: those that need no parser. What ends early is left so
-    /// that the job can be resumed.
+    /// From staged documents to a published version. What ends early is left so that the job can be resumed.
     pub(crate) async fn run<'a>(
         &'a self,
         corpus: &Corpus,
-        job: Id,
-        texts: &Texts,
+        task: Task,
         report: &mut AddReport,
         watch: &mut Watch<'a>,
     ) -> Result<()> {
-        watch.job = Some((&self.stores.catalog, job.clone()));
-        match self.finish(corpus, &job, texts, report, watch).await {
+        watch.job = Some((&self.stores.catalog, task.job.clone()));
+        match self.finish(corpus, &task, report, watch).await {
             Ok(()) => {
-                report.job = Some(job);
+                report.job = Some(task.job);
                 Ok(())
             }
-            Err(error) => Err(self.give_up(&job, error).await),
+            Err(error) => Err(self.give_up(&task.job, error).await),
         }
     }
 
     async fn finish(
         &self,
         corpus: &Corpus,
-        job: &Id,
-        texts: &Texts,
+        task: &Task,
         report: &mut AddReport,
         watch: &mut Watch<'_>,
     ) -> Result<()> {
-        self.read_documents(job, texts, watch).await?;
+        let job = &task.job;
+        self.read_documents(job, &task.texts, watch).await?;
         self.check_quota(corpus).await?;
-        self.prefill_documents(job, report, watch).await?;
+        self.prefill_documents(corpus, task, report, watch).await?;
         let staged = self.stores.catalog.staged(job).await?;
         report.refused = staged.iter().filter_map(refused).collect();
         watch.tell(Meter::new(Stage::Publish, 0, staged.len() as u64).progress(0)).await?;
@@ -315,9 +337,15 @@ impl Ingest {
         })
     }
 
-    async fn prefill_documents(&self, job: &Id, report: &mut AddReport, watch: &mut Watch<'_>) -> Result<()> {
+    async fn prefill_documents(
+        &self,
+        corpus: &Corpus,
+        task: &Task,
+        report: &mut AddReport,
+        watch: &mut Watch<'_>,
+    ) -> Result<()> {
         let (mut done, mut total, mut waiting) = (0, 0, Vec::new());
-        for document in self.stores.catalog.staged(job).await? {
+        for document in self.stores.catalog.staged(&task.job).await? {
             for part in self.stores.catalog.parts(document.version.id).await? {
                 total += part.tokens.len();
                 done += if part.ready { part.tokens.len() } else { 0 };
@@ -328,8 +356,24 @@ impl Ingest {
         }
         let mut meter = Meter::new(Stage::Prefill, done, total);
         watch.tell(meter.progress(0)).await?;
+        let mut shown: Option<Instant> = None;
         for document in waiting {
             report.tokens_prefilled += self.prefill_document(&document, &mut meter, watch).await?;
+            if task.one_by_one && shown.is_none_or(|at| at.elapsed() >= SHOW_PERIOD) {
+                self.publish_ready(corpus, &task.job).await?;
+                shown = Some(Instant::now());
+            }
+        }
+        Ok(())
+    }
+
+    /// What is finished of a job can be asked while the rest is read.
+    async fn publish_ready(&self, corpus: &Corpus, job: &Id) -> Result<()> {
+        let _publishing = self.stores.publishing.lock().await;
+        let before = self.stores.catalog.corpus(&corpus.owner, corpus.id.as_str()).await?.version;
+        let shown = self.stores.shown(&corpus.id).await?;
+        if let Some(version) = self.stores.catalog.publish_ready(job).await? {
+            self.stores.index_step(&corpus.id, before, &shown, version).await?;
         }
         Ok(())
     }

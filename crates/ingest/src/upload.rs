@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::{
     AddReport, Error, Ingest, Received, Result,
+    pipeline::Task,
     stores::blocking,
-    text::Texts,
     watch::{Listener, Watch},
 };
 
@@ -70,8 +70,8 @@ impl Ingest {
         let resume = Start::Resume(job.id.clone());
         catalog.begin_ingest(&corpus.owner, &corpus.id, &Plan::default(), resume).await?;
         let mut report = AddReport::default();
-        let (texts, mut watch) = (Texts::default(), Watch::new(progress));
-        match self.run(&corpus, job.id.clone(), &texts, &mut report, &mut watch).await {
+        let task = Task { one_by_one: true, ..Task::new(job.id.clone()) };
+        match self.run(&corpus, task, &mut report, &mut Watch::new(progress)).await {
             Err(Error::Interrupted) => {
                 catalog.requeue_job(&job.id).await?;
                 Err(Error::Interrupted)

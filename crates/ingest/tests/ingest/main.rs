@@ -9,4 +9,5 @@ mod rebuild;
 mod removal;
 mod resume;
 mod tiny_model;
+mod upload;
 mod workplace;
