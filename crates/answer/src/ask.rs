@@ -172,7 +172,6 @@ pub(crate) async fn give(
         return Err(Error::NothingToAsk { corpus: corpus.name.clone() });
     }
     on_event(AskEvent::Started { corpus_version: snapshot.corpus.version });
-    let bytes_before = ingest.stores.kv.counters().bytes_read;
 
     let mut gathered = gather(ingest, &snapshot, request, request.passages).await?;
     on_event(AskEvent::Composing { sources: sources(request, &gathered) });
@@ -190,7 +189,7 @@ pub(crate) async fn give(
         corpus_tokens: counts.tokens,
         reused_corpus_tokens: response.reused_tokens.saturating_sub(prefilled),
         prefilled_corpus_tokens: prefilled,
-        kv_bytes_read: ingest.stores.kv.counters().bytes_read.saturating_sub(bytes_before),
+        kv_bytes_read: response.kv_bytes_read,
         question_tokens: response.question_tokens,
         output_tokens: response.output_tokens,
         ttft_ms,

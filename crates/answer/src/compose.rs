@@ -25,6 +25,8 @@ pub struct ComposedPassage {
     /// Blocks of the header, in front.
     pub header_blocks: usize,
     pub reused_tokens: u64,
+    /// From disk; pages of the cache are not among them.
+    pub bytes_read: u64,
 }
 
 pub struct BlockTokens {
@@ -43,7 +45,8 @@ pub fn compose(
 ) -> Result<std::result::Result<ComposedPassage, DamagedPart>> {
     let sequence = engine.sequence();
     let header_blocks = sequence.n_blocks();
-    let mut composed = ComposedPassage { sequence, blocks: Vec::new(), header_blocks, reused_tokens: 0 };
+    let mut composed =
+        ComposedPassage { sequence, blocks: Vec::new(), header_blocks, reused_tokens: 0, bytes_read: 0 };
     for part in &candidate.source.parts {
         let Some(tokens) = part.tokens.intersect(candidate.passage.tokens) else { continue };
         match composed.add_part(engine, store, part, tokens) {
@@ -89,7 +92,9 @@ impl ComposedPassage {
         let header_len = segment.n_tokens().saturating_sub(part.tokens.len());
         self.add_slots(engine, &segment, 0..header_len, None)?;
         let first = header_len + (tokens.start - part.tokens.start);
-        self.add_slots(engine, &segment, first..first + tokens.len(), Some(tokens.start))
+        self.add_slots(engine, &segment, first..first + tokens.len(), Some(tokens.start))?;
+        self.bytes_read += segment.bytes_read();
+        Ok(())
     }
 
     fn add_slots(

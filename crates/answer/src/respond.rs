@@ -46,6 +46,7 @@ pub struct Response {
     pub output_tokens: u64,
     pub question_tokens: u64,
     pub reused_tokens: u64,
+    pub kv_bytes_read: u64,
     pub finish: &'static str,
     pub decode_s: f64,
     /// Per composed candidate, its index and the attention mass on its document tokens.
@@ -75,6 +76,7 @@ pub fn respond(
     said(Said::Composed);
     let said = &mut |text: &str| said(Said::Text(text));
     let reused_tokens = asked.iter().map(|a| a.composed.reused_tokens).sum();
+    let kv_bytes_read = asked.iter().map(|a| a.composed.bytes_read).sum();
     let question_tokens = tail.ids.len() as u64 * asked.len() as u64;
     read_question(question, &mut asked, gathered, tail)?;
     let start = std::time::Instant::now();
@@ -92,7 +94,7 @@ pub fn respond(
     response.output_tokens += pens.iter().map(Pen::n_tokens).sum::<u64>();
     response.decode_s = start.elapsed().as_secs_f64();
     response.looked = asked.into_iter().map(|asked| (asked.candidate, asked.by_token)).collect();
-    Ok(Ok(Response { question_tokens, reused_tokens, ..response }))
+    Ok(Ok(Response { question_tokens, reused_tokens, kv_bytes_read, ..response }))
 }
 
 /// One line per unit.

@@ -71,7 +71,7 @@ impl Ingest {
     }
 
     /// Computes a damaged or lost segment again from the stored text: the same bytes as before. The damaged file is
-    /// set aside. Must not be called while holding the engine's gate, to which prefill gives way.
+    /// set aside.
     ///
     /// Errors: [`Error::OtherSegment`] when the open model would compute something else.
     pub async fn rebuild_segment(&self, version: VersionId, part: u64) -> Result<()> {

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::cache::PageKey;
 use crate::checksum::{CHECKSUM_BYTES, Checksum};
@@ -28,6 +28,8 @@ pub struct Segment {
     header: Header,
     tokens: Box<[u32]>,
     checksums: Box<[Checksum]>,
+    /// Bytes that this opening of the segment has read.
+    read: AtomicU64,
 }
 
 impl std::fmt::Debug for Segment {
@@ -58,6 +60,7 @@ impl Segment {
         }
         let layout = &header.layout;
         // The header's sizes add up to the file's real length, so none of these reads is longer than the file.
+        let read = AtomicU64::new(front.len() as u64 + layout.pages_at() - layout.tokens_at());
         let region = |from: u64, to: u64| read_range(&shared, &*file, &path, from, to - from);
         let tokens =
             decode_tokens(&path, layout.tokens_at(), &region(layout.tokens_at(), layout.directory_at())?)?;
@@ -73,7 +76,7 @@ impl Segment {
         if got != id {
             return Err(KvError::Identity { path, expected: id, got });
         }
-        Ok(Self { shared, file, path, header, tokens, checksums })
+        Ok(Self { shared, file, path, header, tokens, checksums, read })
     }
 
     pub fn id(&self) -> SegmentId {
@@ -120,6 +123,11 @@ impl Segment {
 
     pub fn file_bytes(&self) -> u64 {
         self.header.layout.file_len()
+    }
+
+    /// Bytes read from disk for whoever opened the segment; what the cache held is not among them.
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Relaxed)
     }
 
     /// One page, checked.
@@ -228,7 +236,9 @@ impl Segment {
     }
 
     fn read_into(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
-        fill(&self.shared, &*self.file, &self.path, offset, buf)
+        fill(&self.shared, &*self.file, &self.path, offset, buf)?;
+        self.read.fetch_add(buf.len() as u64, Relaxed);
+        Ok(())
     }
 }
 

@@ -65,10 +65,12 @@ fn pages_come_back_bit_for_bit_in_a_new_process_by_one_read() {
         let segment = store.open_segment(&id).unwrap().unwrap();
         assert_eq!((segment.tokens(), segment.order()), (&spec(1, order).tokens[..], order));
         assert_eq!((segment.n_pages(), segment.used_slots(0), segment.used_slots(1)), (2, 64, 6));
-        let before = store.counters();
+        let (before, opened) = (store.counters(), segment.bytes_read());
+        assert_eq!(opened, before.bytes_read, "another store's reads are not this one's");
         let pages = segment.pages(&[2, 5], &[0, 1]).unwrap();
         let read = store.counters();
         assert_eq!(read.reads - before.reads, 1, "all pages lie together");
+        assert_eq!(segment.bytes_read() - opened, read.bytes_read - before.bytes_read);
         assert_eq!(read.bytes_read - before.bytes_read, 4 * SHAPE.page_bytes(Dtype::Int8) as u64);
         for (page, (layer, at)) in pages.iter().zip([(2, 0), (2, 1), (5, 0), (5, 1)]) {
             assert_eq!(**page, rows(layer, at));
