@@ -14,8 +14,9 @@ use utoipa::ToSchema;
 
 /// More than anybody reads; keeps every sum exact.
 const MOST_TOKENS: u64 = 1_000_000_000_000;
-/// Effective int8 operations a second of one core, where nothing was measured.
-const OPS_PER_CORE: f64 = 175e9;
+/// Effective operations a second of one core, where nothing was measured: what a core with AVX-512 VNNI reached while a
+/// million tokens were read (BENCHMARKS.md: 555 tokens/s on two cores at 0.248 GFLOP).
+const OPS_PER_CORE: f64 = 69e9;
 /// Canonical text of one token.
 const TEXT_BYTES_PER_TOKEN: f64 = 4.5;
 
@@ -114,6 +115,7 @@ impl From<KvType> for KvFormat {
 #[serde(deny_unknown_fields)]
 pub struct PlanRequest {
     /// Tokens of the documents.
+    #[serde(deserialize_with = "rest::whole")]
     #[schema(minimum = 1, maximum = 1_000_000_000_000_i64)]
     pub tokens: u64,
     pub model: PlanModel,
@@ -278,7 +280,8 @@ fn notes(
         Basis::Measured => "Prefill: the rate this machine reached with this model.".to_owned(),
         Basis::Estimated => format!(
             "Prefill: {:.3} GFLOP per token (2 per parameter it passes in the layers, and attention over a part of \
-             {MAX_PART_TOKENS} tokens) at {:.0} GOP/s, which is 350 GOP/s of int8 for two cores, scaled to {}.",
+             {MAX_PART_TOKENS} tokens) at {:.0} GOP/s: for each of {} cores, what one with AVX-512 VNNI reached with the \
+             default model.",
             shape.flops_per_token(MAX_PART_TOKENS) / 1e9,
             OPS_PER_CORE * machine.cores.max(1) as f64 / 1e9,
             machine.cores.max(1)
@@ -357,7 +360,7 @@ fn table(plan: &Plan) -> String {
         "{} tokens with {} ({} parameters, {} for one token)\n\
          disk    weights {}, KV {} ({} per token), text {}\n\
          memory  weights {}, KV cache {}, working {}\n\
-         reading {:.1} minutes at {:.0} tokens/s ({basis})\n",
+         reading {} at {:.0} tokens/s ({basis})\n",
         plan.tokens,
         plan.model.name,
         plan.model.parameters,
@@ -369,11 +372,64 @@ fn table(plan: &Plan) -> String {
         rest::bytes(ram.weights),
         rest::bytes(ram.cache),
         rest::bytes(ram.working),
-        plan.prefill.minutes,
+        duration(plan.prefill.minutes),
         plan.prefill.tokens_per_s,
     );
     for note in &plan.notes {
         lines.push_str(&format!("{note}\n"));
     }
     lines
+}
+
+fn duration(minutes: f64) -> String {
+    match minutes {
+        ..120.0 => format!("{minutes:.1} minutes"),
+        ..2_880.0 => format!("{:.1} hours", minutes / 60.0),
+        _ => format!("{:.1} days", minutes / 1_440.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(preset: ModelPreset, tokens: u64, measured: Option<f64>) -> Result<Plan, Failure> {
+        let request = PlanRequest {
+            tokens,
+            model: PlanModel { preset },
+            weights: WeightType::Int4,
+            kv_dtype: KvType::Int8,
+        };
+        let shape = preset.shape().unwrap_or_else(ModelShape::smollm2_135m);
+        let machine = Machine { ram_bytes: Some(24 << 30), cores: 2, cache_bytes: 256 << 20, measured };
+        Plan::new(&request, &shape, &machine)
+    }
+
+    #[test]
+    fn scout_over_ten_million_tokens_is_told_as_it_is() {
+        let plan = plan(ModelPreset::Llama4Scout, 10_000_000, Some(500.0)).unwrap();
+        assert_eq!(plan.kv_bytes_per_token, 12 * 8 * (128 + 4 + 128 + 4));
+        assert_eq!(plan.disk_bytes.kv, 10_000_000 * plan.kv_bytes_per_token);
+        assert_eq!(
+            plan.prefill.basis,
+            Basis::Estimated,
+            "what another model reached says nothing of this one"
+        );
+        assert!(plan.notes.iter().any(|note| note.starts_with("Memory: this machine has 24.0 GiB")));
+        assert!(table(&plan).contains(" days at "), "{}", table(&plan));
+    }
+
+    #[test]
+    fn a_measured_rate_takes_the_place_of_the_estimate_for_the_model_in_use() {
+        let plan = plan(ModelPreset::Open, 60_000, Some(500.0)).unwrap();
+        assert_eq!((plan.prefill.basis, plan.prefill.minutes), (Basis::Measured, 2.0));
+        assert!(table(&plan).contains("2.0 minutes at 500 tokens/s (measured)"));
+    }
+
+    #[test]
+    fn nobody_reads_nothing() {
+        for tokens in [0, MOST_TOKENS + 1] {
+            assert_eq!(plan(ModelPreset::Open, tokens, None).unwrap_err().code, "bad_tokens");
+        }
+    }
 }
