@@ -2,13 +2,14 @@
 #   make demo   build, fetch the default model, answer a first question, then read the sample corpus
 #   make test   build once, fetch the default model once, run every test
 #   make web    build the web page, which the next build of the program carries
+#   make openapi renew the description of the REST interface and the page's types, after a change of handlers
 #   make check  what a change has to pass before it is committed: format, lints, licences, tests
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-web web check fmt lint deny toolchain nextest
+.PHONY: help demo test test-rest test-web web openapi check fmt lint deny toolchain nextest
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release/ibid
@@ -17,6 +18,7 @@ DEBUG := $(TARGET)/debug/ibid
 DEMO_DATA := target/demo-data
 TEST_DATA := target/test-data
 MODEL := $(TEST_DATA)/models/SmolLM2-135M-Instruct.Q4_1.gguf
+REST_VENV := target/rest-venv
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -40,9 +42,18 @@ web/node_modules/.package-lock.json: web/package-lock.json
 web:
 	@if ! command -v npm >/dev/null; then
 	    echo 'npm is missing: the program is built without its web page; install Node.js 20 or newer to have it' >&2
-	elif ! { $(MAKE) --no-print-directory web/node_modules/.package-lock.json && npm --prefix web run build; }; then
-	    echo 'the web page could not be built; the program is built without it' >&2
+	    exit 0
 	fi
+	# A program that was compiled without the page does not see by itself that there is one now.
+	[ -e web/dist/index.html ] || touch crates/ibid/src/serve/web.rs
+	$(MAKE) --no-print-directory web/node_modules/.package-lock.json && npm --prefix web run build || \
+	    echo 'the web page could not be built; the program is built without it' >&2
+
+# The page's types are made from the description: a test of the server and one of the page fail while they are behind.
+openapi: toolchain web/node_modules/.package-lock.json
+	@cargo build --workspace --bins
+	$(DEBUG) serve --openapi > crates/ibid/openapi.json
+	npm --prefix web run api
 
 demo: toolchain web
 	@cargo build --release --package ibid
@@ -56,10 +67,37 @@ demo: toolchain web
 	echo 'Ask your own:    $(RELEASE) --data $(DEMO_DATA) ask sample "..."'
 	echo 'In the browser:  $(RELEASE) --data $(DEMO_DATA) serve, then http://127.0.0.1:8080/'
 
-test: toolchain nextest
+test: toolchain nextest web
 	@cargo build --workspace --all-targets
 	$(DEBUG) --data $(TEST_DATA) model fetch
 	IBID_TEST_MODEL="$$(realpath $(MODEL))" cargo nextest run --workspace
+	$(MAKE) --no-print-directory test-rest test-web
+
+# The running service against its description, the openai package, and docs/rest.md.
+test-rest: toolchain $(REST_VENV)/installed
+	@command -v curl >/dev/null || { echo 'curl is missing: on Debian, apt-get install curl' >&2; exit 1; }
+	cargo build --workspace --all-targets
+	$(DEBUG) --data $(TEST_DATA) model fetch
+	IBID="$$(realpath $(DEBUG))" IBID_TEST_MODEL="$$(realpath $(MODEL))" PYTHONDONTWRITEBYTECODE=1 \
+	    $(REST_VENV)/bin/python -m pytest --quiet tests/rest
+
+$(REST_VENV)/installed: tests/rest/requirements.txt
+	@rm -rf $(REST_VENV)
+	python3 -m venv $(REST_VENV) || { echo 'Python 3.11 or newer with venv is missing: on Debian, apt-get install python3-venv' >&2; exit 1; }
+	$(REST_VENV)/bin/pip install --quiet --requirement tests/rest/requirements.txt || { echo 'pip cannot install tests/rest/requirements.txt: it needs the Python package index this once' >&2; exit 1; }
+	touch $@
+
+# The page: its types, its parts, its screens on a server that answers from memory, and on the real one.
+test-web: toolchain
+	@command -v npm >/dev/null || { echo 'npm is missing: install Node.js 20 or newer with npm' >&2; exit 1; }
+	command -v chromium >/dev/null || { echo 'chromium is missing: on Debian, apt-get install chromium' >&2; exit 1; }
+	$(MAKE) --no-print-directory web/node_modules/.package-lock.json
+	npm --prefix web run check
+	npm --prefix web test
+	npm --prefix web run test:browser
+	cargo build --workspace --all-targets
+	$(DEBUG) --data $(TEST_DATA) model fetch
+	IBID_TEST_PROGRAM="$$(realpath $(DEBUG))" IBID_TEST_MODEL="$$(realpath $(MODEL))" npm --prefix web run test:service
 
 check: fmt lint deny test
 

@@ -1,4 +1,5 @@
-// Two test projects: `unit` (pure functions; components in jsdom, which their files ask for) and `browser` (a real Chromium against the mock server).
+// Three test projects: `unit` (pure functions; components in jsdom, which their files ask for), `browser` (a real Chromium
+// against the mock server) and `service` (the same against a real `ibid serve` with a real model).
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { svelteTesting } from "@testing-library/svelte/vite";
 import { defineConfig } from "vitest/config";
@@ -20,6 +21,16 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "service",
+          environment: "node",
+          include: ["tests/service/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 240_000,
+          hookTimeout: 120_000,
         },
       },
     ],

@@ -39,4 +39,6 @@ mod refused;
 #[cfg(test)]
 mod remove;
 #[cfg(test)]
+mod service;
+#[cfg(test)]
 mod two_processes;

@@ -40,8 +40,11 @@ pub struct SourceSpan {
     pub end_char: u64,
     pub offset_unit: String,
     /// From 1; absent where the format has no pages.
+    #[schema(required)]
     pub page_start: Option<u32>,
+    #[schema(required)]
     pub page_end: Option<u32>,
+    #[schema(required)]
     pub page_label: Option<String>,
     /// Line of the canonical text, from 1.
     pub line: u64,
@@ -93,6 +96,7 @@ pub struct Related {
     pub title: String,
     pub start_char: u64,
     pub end_char: u64,
+    #[schema(required)]
     pub page: Option<u32>,
     pub text: String,
 }

@@ -154,6 +154,8 @@ pub(crate) struct Given {
     pub answer: Answer,
     pub gathered: Gathered,
     pub snapshot: Snapshot,
+    /// The documents whose text can be in it.
+    pub sources: Vec<Id>,
 }
 
 pub(crate) async fn give(
@@ -174,7 +176,8 @@ pub(crate) async fn give(
     on_event(AskEvent::Started { corpus_version: snapshot.corpus.version });
 
     let mut gathered = gather(ingest, &snapshot, request, request.passages).await?;
-    on_event(AskEvent::Composing { sources: sources(request, &gathered) });
+    let sources = sources(ingest, &snapshot, request, &gathered).await?;
+    on_event(AskEvent::Composing { sources: sources.clone() });
     let mut first_text = None;
     let mut hear = |event: AskEvent| {
         if matches!(event, AskEvent::Text(_)) {
@@ -196,7 +199,7 @@ pub(crate) async fn give(
         output_tokens_per_s: rate(response.output_tokens, response.decode_s),
     };
     let answer = cited(ingest, &snapshot, request, &gathered, response, usage).await?;
-    Ok(Given { answer, gathered, snapshot })
+    Ok(Given { answer, gathered, snapshot, sources })
 }
 
 /// The REST object of a response.

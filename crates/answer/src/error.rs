@@ -9,7 +9,7 @@ pub enum Error {
     QuestionTooLong { tokens: u64, limit: u64 },
     #[error(
         "{asked} output tokens do not fit: at most {limit} do beside the question in the model's window of {window}; \
-         ask for fewer with --max-output-tokens"
+         ask for fewer with max_output_tokens (--max-output-tokens)"
     )]
     OutputTooLong { asked: u64, limit: u64, window: u64 },
     #[error("corpus {corpus:?} has nothing to ask yet; add documents first: ibid add {corpus} FILES")]

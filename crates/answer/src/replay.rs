@@ -36,8 +36,12 @@ pub async fn replay(ingest: &Ingest, owner: &str, answer: &str) -> Result<Replay
         )));
     }
     let mut answer = give(ingest, &corpus, &request, &Cancel::default(), &mut |_| {}).await?.answer;
+    if ingest.stores.catalog.answer(owner, stored.id.as_str()).await?.plan.is_none() {
+        return Err(missing("a document it was composed from was removed meanwhile".into()));
+    }
     answer.id = stored.id.to_string();
     answer.created_ms = stored.created_ms;
+    answer.conversation_id = stored.conversation.as_ref().map(ToString::to_string);
     let quotes = |number: u64| {
         let found = answer.citations.iter().find(|c| c.number == number);
         found.map(|c| (c.quote.as_str(), c.source.start_char, c.source.end_char, c.answer_span.start))

@@ -42,7 +42,7 @@ pub struct Answer {
     pub plan: Option<Value>,
     pub usage: Value,
     pub detail: Value,
-    /// What is needed to run it again after a crash.
+    /// What is needed to run it again after a crash; empty once it has ended.
     pub request: Value,
     /// Why it failed.
     pub error: Option<Value>,

@@ -123,6 +123,11 @@ impl Catalog {
         Ok(key)
     }
 
+    /// Whether there ever was a key, valid or not.
+    pub async fn keys_exist(&self) -> Result<bool> {
+        Ok(sqlx::query("SELECT 1 FROM api_key LIMIT 1").fetch_optional(self.reader()).await?.is_some())
+    }
+
     /// Whether anybody holds a valid key: without one the service is open to its own machine.
     pub async fn any_keys(&self, now_ms: u64) -> Result<bool> {
         let row = sqlx::query(concat!("SELECT 1 FROM api_key k WHERE ", valid!("k"), " LIMIT 1"));

@@ -19,7 +19,8 @@ pub struct NewQuestion {
     /// `auto`, `quote` or `free`.
     pub mode: String,
     pub seed: u64,
-    /// Whatever is needed to run it again after a crash; no document text. Earlier turns are named, not repeated.
+    /// Whatever is needed to run it again after a crash, kept until it ends. Document text may stand in its `history`
+    /// alone: earlier turns that the catalog does not hold.
     pub request: Value,
 }
 
@@ -133,7 +134,8 @@ impl Catalog {
     pub async fn fail_answer(&self, answer: &Id, status: AnswerStatus, error: Option<&Value>) -> Result<()> {
         let mut tx = self.write().await?;
         let done = sqlx::query(
-            "UPDATE answer SET status = ?2, error = ?3 WHERE id = ?1 AND status IN ('queued', 'running')",
+            "UPDATE answer SET status = ?2, error = ?3, request = '{}'
+             WHERE id = ?1 AND status IN ('queued', 'running')",
         )
         .bind(answer.as_str())
         .bind(status.as_str())
@@ -144,15 +146,15 @@ impl Catalog {
         Ok(tx.commit().await?)
     }
 
-    /// Puts an answer that was interrupted or failed back to where it was when it was accepted: it runs again from
-    /// its seed under the same id, and says everything anew.
+    /// Puts an answer that was interrupted back to where it was when it was accepted: it runs again from its seed
+    /// under the same id, and says everything anew.
     ///
-    /// Errors: [`Error::AnswerFinished`] when it is complete or was cancelled.
+    /// Errors: [`Error::AnswerFinished`] when it has ended: what it was asked with is kept no longer than that.
     pub async fn restart_answer(&self, answer: &Id) -> Result<()> {
         let mut tx = self.write().await?;
         let done = sqlx::query(
             "UPDATE answer SET status = 'queued', error = NULL, corpus_version = 0, model_fingerprint = '',
-                 source_removed = 0 WHERE id = ?1 AND status IN ('queued', 'running', 'failed')",
+                 source_removed = 0 WHERE id = ?1 AND status IN ('queued', 'running')",
         )
         .bind(answer.as_str())
         .execute(&mut *tx)
@@ -201,7 +203,7 @@ async fn accept(tx: &mut SqliteConnection, owner: &str, new: &NewQuestion) -> Re
 async fn complete(tx: &mut SqliteConnection, answer: &Id, new: &NewAnswer) -> Result<()> {
     let done = sqlx::query(
         "UPDATE answer SET corpus_version = ?2, model_fingerprint = ?3, status = ?4, grounding = ?5, text = ?6,
-             plan = ?7, usage = ?8, detail = ?9 WHERE id = ?1 AND status IN ('queued', 'running')",
+             plan = ?7, usage = ?8, detail = ?9, request = '{}' WHERE id = ?1 AND status IN ('queued', 'running')",
     )
     .bind(answer.as_str())
     .bind(int("corpus version", new.corpus_version)?)

@@ -93,7 +93,8 @@ pub(crate) async fn insert_source(tx: &mut SqliteConnection, answer: &Id, docume
 
 /// Scrubs what a document left in stored answers: its quotes, the sentences that rest on it, and all that an answer
 /// composed from it says without citing another document. Text is blacked out code point by code point, so that all
-/// other spans keep their places; the plan, the events and the kept replies go: the answer cannot be replayed.
+/// other spans keep their places; the plan, earlier turns, the events and the kept replies go: the answer cannot be
+/// replayed.
 pub(crate) async fn scrub_document(tx: &mut SqliteConnection, document: &Id) -> Result<()> {
     let rows = sqlx::query(
         "SELECT answer_id FROM citation WHERE document_id = ?1 AND source_removed = 0
@@ -138,7 +139,11 @@ async fn scrub(tx: &mut SqliteConnection, answer: &Id, document: &str) -> Result
         let other = citation.document.as_str() != document && !citation.source_removed;
         if other { kept.push(citation.answer) } else { gone.push(citation.answer) }
     }
-    sqlx::query("UPDATE answer SET text = ?2, plan = NULL, source_removed = 1 WHERE id = ?1")
+    // A question that has not ended keeps the rest of its request: it runs again after a crash, without those turns.
+    sqlx::query(
+        "UPDATE answer SET text = ?2, plan = NULL, request = json_remove(request, '$.history'), source_removed = 1
+         WHERE id = ?1",
+    )
         .bind(answer.as_str())
         .bind(black_out(&text, &kept, &gone))
         .execute(&mut *tx)

@@ -2,7 +2,7 @@
 
 use base::{Id, IdKind};
 use serde_json::Value;
-use sqlx::{Row, SqliteConnection};
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
     Catalog, Document, Error, JobKind, JobState, NewFile, NewJob, Result, State, VersionId, citation, corpus,
@@ -92,33 +92,28 @@ impl Catalog {
     /// Compares found files with the newest version of the corpus, by path and SHA-256.
     pub async fn plan_ingest(&self, corpus: &Id, found: Vec<FoundFile>) -> Result<Plan> {
         let rows = sqlx::query(
-            "SELECT d.id, d.path, v.id AS version_id, v.state, f.sha256
+            "SELECT d.id, d.path, v.id AS version_id, v.state, f.sha256, 0 AS leaving
              FROM document d JOIN document_version v ON v.document_id = d.id JOIN file f ON f.id = v.file_id
              WHERE d.corpus_id = ?1 AND v.visible_from IS NOT NULL AND v.visible_to IS NULL",
-        )
-        .bind(corpus.as_str())
-        .fetch_all(self.reader())
-        .await?;
-        let mut known = std::collections::BTreeMap::new();
-        for row in &rows {
-            let entry = Known {
-                document: row.id(IdKind::Document, "id")?,
-                path: row.text("path")?,
-                version: VersionId(row.count("version_id")?),
-                state: row.word("state")?,
-            };
-            known.insert(entry.path.clone(), (entry, row.digest("sha256")?));
-        }
-        let mut plan = Plan::default();
-        for file in found {
-            match known.remove(&file.path) {
-                None => plan.added.push(file),
-                Some((entry, sha256)) if sha256 == file.file.sha256 => plan.unchanged.push(entry),
-                Some(_) => plan.changed.push(file),
-            }
-        }
-        plan.missing = known.into_values().map(|(entry, _)| entry).collect();
-        Ok(plan)
+        );
+        compare(&rows.bind(corpus.as_str()).fetch_all(self.reader()).await?, found)
+    }
+
+    /// Like [`Catalog::plan_ingest`], with what the corpus will show once its queued and running jobs have ended: files
+    /// that are acknowledged one after the other under one path must end with the last one shown.
+    pub async fn plan_upload(&self, corpus: &Id, found: Vec<FoundFile>) -> Result<Plan> {
+        // By number, so that of each document the last row is the one that wins. What a job that is being cancelled
+        // staged may go or may still come: nothing counts as the same as it.
+        let rows = sqlx::query(
+            "SELECT d.id, d.path, v.id AS version_id, v.state, f.sha256,
+                    v.visible_from IS NULL AND j.cancel_requested AS leaving
+             FROM document d JOIN document_version v ON v.document_id = d.id JOIN file f ON f.id = v.file_id
+                  LEFT JOIN job j ON j.id = v.job_id
+             WHERE d.corpus_id = ?1 AND v.visible_to IS NULL
+               AND (v.visible_from IS NOT NULL OR j.state IN ('queued', 'running'))
+             ORDER BY v.number",
+        );
+        compare(&rows.bind(corpus.as_str()).fetch_all(self.reader()).await?, found)
     }
 
     /// Starts an ingest, or goes on with one: versions it had staged from the same bytes keep what was done,
@@ -177,6 +172,7 @@ impl Catalog {
         if unfinished > 0 {
             return Err(Error::Unfinished { job: job.to_string(), unfinished: unfinished as u64 });
         }
+        drop_outdated(&mut tx, job).await?;
         let summary = summarise(&mut tx, job).await?;
         let staged: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM document_version WHERE job_id = ?1 AND visible_from IS NULL",
@@ -207,6 +203,7 @@ impl Catalog {
             return Err(Error::JobFinished { job: job.to_string(), state: found.state });
         }
         let corpus = found.corpus.ok_or_else(|| Error::not_found("corpus of job", job))?;
+        drop_outdated(&mut tx, job).await?;
         let ready: Vec<i64> = sqlx::query_scalar(
             "SELECT id FROM document_version WHERE job_id = ?1 AND visible_from IS NULL
              AND state IN ('ready', 'needs_ocr', 'needs_password', 'failed')",
@@ -215,6 +212,7 @@ impl Catalog {
         .fetch_all(&mut *tx)
         .await?;
         if ready.is_empty() {
+            tx.commit().await?;
             return Ok(None);
         }
         let version = raise_version(&mut tx, &corpus).await?;
@@ -236,6 +234,52 @@ impl Catalog {
         tx.commit().await?;
         Ok(Some(version))
     }
+}
+
+/// `rows`: of several about one document, the last counts.
+fn compare(rows: &[SqliteRow], found: Vec<FoundFile>) -> Result<Plan> {
+    let mut known = std::collections::BTreeMap::new();
+    for row in rows {
+        let entry = Known {
+            document: row.id(IdKind::Document, "id")?,
+            path: row.text("path")?,
+            version: VersionId(row.count("version_id")?),
+            state: row.word("state")?,
+        };
+        let sha256 = if row.flag("leaving")? { None } else { Some(row.digest("sha256")?) };
+        known.insert(entry.path.clone(), (entry, sha256));
+    }
+    let mut plan = Plan::default();
+    for file in found {
+        match known.remove(&file.path) {
+            None => plan.added.push(file),
+            Some((entry, sha256)) if sha256 == Some(file.file.sha256) => plan.unchanged.push(entry),
+            Some(_) => plan.changed.push(file),
+        }
+    }
+    plan.missing = known.into_values().map(|(entry, _)| entry).collect();
+    Ok(plan)
+}
+
+/// Drops final versions of the job whose documents show a newer one meanwhile: another job, begun later, was done
+/// earlier. The files that only they named go with the next deletion.
+async fn drop_outdated(tx: &mut SqliteConnection, job: &Id) -> Result<()> {
+    let dropped = sqlx::query(
+        "DELETE FROM document_version WHERE job_id = ?1 AND visible_from IS NULL
+         AND state IN ('ready', 'needs_ocr', 'needs_password', 'failed')
+         AND EXISTS (SELECT 1 FROM document_version AS shown
+                     WHERE shown.document_id = document_version.document_id
+                       AND shown.visible_from IS NOT NULL AND shown.visible_to IS NULL
+                       AND shown.number > document_version.number)
+         RETURNING document_id",
+    )
+    .bind(job.as_str())
+    .fetch_all(&mut *tx)
+    .await?;
+    for row in &dropped {
+        note(tx, job, &row.id(IdKind::Document, "document_id")?, Change::Unchanged).await?;
+    }
+    Ok(())
 }
 
 async fn find_or_insert_document(

@@ -278,6 +278,23 @@ pub(crate) async fn restart(tx: &mut SqliteConnection, owner: &str, corpus: &Id,
     Ok(found.id)
 }
 
+/// Ends a job as cancelled, whether it waits, runs or has failed.
+pub(crate) async fn cancel(tx: &mut SqliteConnection, job: &Id) -> Result<()> {
+    let done = sqlx::query(
+        "UPDATE job SET state = 'cancelled', error = NULL, finished_ms = ?2, heartbeat_ms = ?2
+         WHERE id = ?1 AND state IN ('queued', 'running', 'failed')",
+    )
+    .bind(job.as_str())
+    .bind(now_ms() as i64)
+    .execute(&mut *tx)
+    .await?;
+    if done.rows_affected() == 0 {
+        let found = find(tx, job).await?;
+        return Err(Error::JobFinished { job: job.to_string(), state: found.state });
+    }
+    Ok(())
+}
+
 pub(crate) async fn finish(
     tx: &mut SqliteConnection,
     job: &Id,

@@ -10,7 +10,7 @@ use base::Id;
 use sqlx::SqliteConnection;
 
 use crate::{
-    BlobKind, Catalog, Digest, Document, Error, JobState, Result, citation, ingest, job,
+    BlobKind, Catalog, Digest, Document, Error, Result, citation, ingest, job,
     row::{Columns, int, now_ms},
 };
 
@@ -75,17 +75,12 @@ impl Catalog {
         Ok(freed)
     }
 
-    /// Throws away what a job staged and cancels it.
+    /// Throws away what a job staged and cancels it, one that failed too.
+    ///
+    /// Errors: [`Error::JobFinished`] when it has succeeded or was cancelled.
     pub async fn discard(&self, job: &Id) -> Result<Freed> {
         let mut tx = self.write().await?;
-        let found = job::find(&mut tx, job).await?;
-        match found.state {
-            JobState::Queued | JobState::Running => {
-                job::finish(&mut tx, job, JobState::Cancelled, None).await?;
-            }
-            JobState::Failed => {}
-            state => return Err(Error::JobFinished { job: job.to_string(), state }),
-        }
+        job::cancel(&mut tx, job).await?;
         sqlx::query("DELETE FROM document_version WHERE job_id = ?1 AND visible_from IS NULL")
             .bind(job.as_str())
             .execute(&mut *tx)

@@ -38,6 +38,9 @@ macro_rules! words {
         pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant),+ }
 
         impl $name {
+            /// All of them, as `as_str` gives them.
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
             }

@@ -150,6 +150,70 @@ async fn an_interrupted_ingest_resumes_with_what_was_done() {
     assert_eq!(again.staged[0].version.id, first.staged[0].version.id);
 }
 
+async fn upload(catalog: &Catalog, corpus: &Id, file: FoundFile) -> Ingest {
+    let plan = catalog.plan_upload(corpus, vec![file]).await.unwrap();
+    let start = Start::Queue { kind: JobKind::Ingest, params: json!({}) };
+    catalog.begin_ingest(LOCAL_OWNER, corpus, &plan, start).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_upload_is_compared_with_what_jobs_under_way_will_show() {
+    let (_dir, catalog) = open().await;
+    let corpus = catalog.create_corpus(LOCAL_OWNER, "c").await.unwrap().id;
+    ingest(&catalog, &corpus, vec![found("a", 1)]).await;
+    let second = upload(&catalog, &corpus, found("a", 2)).await;
+    let plan = async |n| catalog.plan_upload(&corpus, vec![found("a", n)]).await.unwrap();
+    assert_eq!((plan(1).await.changed.len(), plan(2).await.unchanged.len()), (1, 1));
+    let third = upload(&catalog, &corpus, found("a", 1)).await;
+    assert_eq!((plan(1).await.unchanged.len(), plan(2).await.changed.len()), (1, 1));
+
+    catalog.request_cancel(LOCAL_OWNER, third.job.as_str()).await.unwrap();
+    assert_eq!(plan(1).await.changed.len(), 1, "it may never be shown");
+    catalog.finish_job(&third.job, JobState::Failed, None).await.unwrap();
+    assert_eq!(plan(2).await.unchanged.len(), 1, "nobody works on the third any more");
+    finish(&catalog, second.staged[0].version.id, 2).await;
+    catalog.publish(&second.job).await.unwrap();
+    assert_eq!(catalog.document(&corpus, "a").await.unwrap().version.file.sha256, digest(2));
+}
+
+#[tokio::test]
+async fn a_job_that_ends_late_does_not_hide_what_a_later_one_has_shown() {
+    let (_dir, catalog) = open().await;
+    let corpus = catalog.create_corpus(LOCAL_OWNER, "c").await.unwrap().id;
+    let shown = async || catalog.document(&corpus, "a").await.unwrap().version.file.sha256;
+    for at_once in [true, false] {
+        let first = upload(&catalog, &corpus, found("a", if at_once { 1 } else { 3 })).await;
+        catalog.finish_job(&first.job, JobState::Failed, None).await.unwrap();
+        let newer = if at_once { 2 } else { 4 };
+        ingest(&catalog, &corpus, vec![found("a", newer)]).await;
+        let before = catalog.corpus(LOCAL_OWNER, "c").await.unwrap().version;
+
+        let resume = Start::Resume(first.job.clone());
+        let again = catalog.begin_ingest(LOCAL_OWNER, &corpus, &Plan::default(), resume).await.unwrap();
+        finish(&catalog, again.staged[0].version.id, 9).await;
+        if !at_once {
+            assert_eq!(catalog.publish_ready(&first.job).await.unwrap(), None);
+        }
+        let published = catalog.publish(&first.job).await.unwrap();
+        assert_eq!((published.corpus_version, published.summary.unchanged), (before, 1));
+        assert_eq!(shown().await, digest(newer));
+        assert_eq!(catalog.staged(&first.job).await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn a_failed_job_is_cancelled_when_it_is_thrown_away() {
+    let (_dir, catalog) = open().await;
+    let corpus = catalog.create_corpus(LOCAL_OWNER, "c").await.unwrap().id;
+    let failed = upload(&catalog, &corpus, found("a", 1)).await.job;
+    catalog.finish_job(&failed, JobState::Failed, Some(&json!({"code": "kv_quota"}))).await.unwrap();
+    catalog.discard(&failed).await.unwrap();
+    let job = catalog.job(LOCAL_OWNER, failed.as_str()).await.unwrap();
+    assert_eq!((job.state, job.error), (JobState::Cancelled, None));
+    assert!(catalog.list_documents(LOCAL_OWNER, &corpus, &Page::default()).await.unwrap().items.is_empty());
+    assert!(matches!(catalog.discard(&failed).await, Err(Error::JobFinished { .. })));
+}
+
 #[tokio::test]
 async fn shared_bytes_are_freed_only_with_their_last_reference() {
     let (_dir, catalog) = open().await;

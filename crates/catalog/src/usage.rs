@@ -59,11 +59,13 @@ impl Catalog {
         })
     }
 
-    /// Tokens of the owner's documents, visible and staged: what its KV takes once all of them are read.
+    /// Tokens of the owner's documents, visible and staged by jobs that wait or run: what its KV takes once all of them
+    /// are read. What a failed job staged is read by nobody.
     pub async fn planned_tokens(&self, owner: &str) -> Result<u64> {
         let row = sqlx::query(
             "SELECT coalesce(sum(v.tokens), 0) AS tokens FROM document d JOIN document_version v ON v.document_id = d.id
-             WHERE d.owner_id = ?1 AND v.visible_to IS NULL",
+             WHERE d.owner_id = ?1 AND v.visible_to IS NULL AND (v.visible_from IS NOT NULL
+                   OR v.job_id IN (SELECT id FROM job WHERE state IN ('queued', 'running')))",
         )
         .bind(owner)
         .fetch_one(self.reader())

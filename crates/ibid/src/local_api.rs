@@ -16,9 +16,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
 use std::{
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use tokio::{
     net::{UnixListener, UnixStream},
@@ -60,12 +61,31 @@ fn socket_path(data: &DataFolder) -> Result<PathBuf> {
     }
     let name = blake3::hash(data.path().as_os_str().as_encoded_bytes()).to_hex();
     let folder = std::env::temp_dir().join(format!("ibid-{}", &name[..16]));
+    Ok(private_folder(folder)?.join("socket"))
+}
+
+/// Makes `folder`, which anybody can foresee in a place where anybody can write: one that is there already is used only
+/// when nobody else can get at it, else another one is made. Whoever looks for the socket is told its path.
+fn private_folder(folder: PathBuf) -> Result<PathBuf> {
+    let cannot = || format!("cannot make {}", folder.display());
     match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(e).with_context(|| format!("cannot make {}", folder.display()))
+        Ok(()) => Ok(folder),
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e).with_context(cannot),
+        Err(_) if is_private(&folder) => Ok(folder),
+        Err(_) => {
+            let only_mine = std::fs::Permissions::from_mode(0o700);
+            let near = folder.parent().unwrap_or(Path::new("/"));
+            let made = tempfile::Builder::new().prefix("ibid-").permissions(only_mine).tempdir_in(near);
+            Ok(made.with_context(cannot)?.keep())
         }
-        _ => Ok(folder.join("socket")),
     }
+}
+
+fn is_private(folder: &Path) -> bool {
+    // Not through a link: its owner could turn it elsewhere.
+    std::fs::symlink_metadata(folder).is_ok_and(|found| {
+        found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o777 == 0o700
+    })
 }
 
 impl Server {
@@ -93,6 +113,8 @@ impl Server {
     /// Takes no new commands, waits for the running ones.
     pub async fn finish(self) {
         let _ = std::fs::remove_file(&self.socket);
+        // One made for the socket is empty now; a data folder never is.
+        let _ = self.socket.parent().map(std::fs::remove_dir);
         let _ = self.stop.send(());
         let _ = self.task.await;
     }
@@ -105,7 +127,14 @@ async fn command(
     let (out, listener) = Out::new(request.json);
     let runs = request.command.runs_in_owner() || (all && request.command.runs_in_service());
     if runs && !stopping.requested() {
-        tokio::spawn(async move { owner.run(&request.settings, &request.command, &out).await });
+        tokio::spawn(async move {
+            let run = owner.run(&request.settings, &request.command, &out);
+            tokio::select! {
+                () = run => {}
+                // Never ends: the command stops at a safe point and tells so itself.
+                () = pass_on(&stopping, &out.cancel) => {}
+            }
+        });
     } else {
         let busy =
             Failure::new(423, "busy", "the process that owns the data folder does not run this command");
@@ -121,6 +150,15 @@ async fn command(
         .header("content-type", "application/x-ndjson")
         .body(Body::from_stream(lines))
         .unwrap_or_default()
+}
+
+/// Asks a command of another process to stop when this one is asked to.
+async fn pass_on(stopping: &Cancel, to: &Cancel) {
+    while !stopping.requested() {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    to.request();
+    std::future::pending().await
 }
 
 /// Runs a command in the owner. `Ok(None)`: the owner is gone or going, nothing was run; try to become the owner.
@@ -157,4 +195,31 @@ pub async fn forward(socket: &Path, request: &Request, out: &Out) -> Result<Opti
     }
     Err(Failure::new(502, "owner_ended", "the process that owns the data folder ended; repeat the command")
         .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, Permissions};
+
+    #[test]
+    fn a_folder_that_others_could_have_made_ready_holds_no_socket() {
+        let root = tempfile::tempdir().unwrap();
+        let expected = root.path().join("ibid-0");
+        let folder = || private_folder(expected.clone()).unwrap();
+        assert_eq!(folder(), expected);
+        assert_eq!(folder(), expected, "one's own is used again");
+
+        let mode = |mode| fs::set_permissions(&expected, Permissions::from_mode(mode)).unwrap();
+        mode(0o755);
+        let other = folder();
+        assert!(other != expected && is_private(&other) && other.parent() == Some(root.path()));
+        mode(0o700);
+        fs::rename(&expected, root.path().join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink(root.path().join("elsewhere"), &expected).unwrap();
+        assert!(folder() != expected, "a link");
+        fs::remove_file(&expected).unwrap();
+        fs::write(&expected, "").unwrap();
+        assert!(folder() != expected, "a file");
+    }
 }

@@ -101,6 +101,8 @@ fn of_catalog(error: &catalog::Error) -> (u16, &'static str) {
         catalog::Error::DifferentModel { .. } => (409, "different_model"),
         catalog::Error::Foreign { .. } => (409, "foreign_data"),
         catalog::Error::Newer { .. } => (409, "newer_data"),
+        catalog::Error::JobFinished { .. } => (409, "job_finished"),
+        catalog::Error::AnswerFinished { .. } => (409, "answer_finished"),
         catalog::Error::Damaged { .. } => (500, "damaged_data"),
         _ => (500, "catalog_failed"),
     }

@@ -186,13 +186,13 @@ impl Library {
         Ok(objects)
     }
 
-    /// An original under its own name, for a parser that looks at names. Gone when dropped.
+    /// An original under its own name, for a parser that looks at names: titles come from them. Gone when dropped.
     pub(crate) fn under_its_name(&self, sha256: Digest, name: &str) -> Result<NamedOriginal> {
         let scratch = self.scratch();
         let failed = |e| io_error("make the folder", &scratch, e);
         fs::create_dir_all(&scratch).map_err(failed)?;
         let folder = tempfile::tempdir_in(&scratch).map_err(failed)?;
-        let path = folder.path().join(name);
+        let path = folder.path().join(plain_name(name));
         if fs::hard_link(self.path(BlobKind::Original, sha256), &path).is_err() {
             let bytes = self.read(BlobKind::Original, sha256)?;
             fs::write(&path, bytes).map_err(|e| io_error("write", &path, e))?;
@@ -278,6 +278,11 @@ impl Incoming {
     /// Bytes so far.
     pub fn bytes(&self) -> u64 {
         self.temporary.len
+    }
+
+    /// Where it lies meanwhile.
+    pub fn path(&self) -> &Path {
+        &self.temporary.path
     }
 
     pub fn finish(self) -> Received {
@@ -400,10 +405,40 @@ fn read_chunks(
     }
 }
 
+/// A name of strangers as one that a file can have and that leads nowhere else.
+fn plain_name(name: &str) -> String {
+    match name {
+        "" | "." | ".." => "document".to_owned(),
+        name => name.replace(['/', '\0'], "_"),
+    }
+}
+
 fn folder_of(path: &Path) -> &Path {
     path.parent().expect("objects lie in fan-out folders")
 }
 
 fn io_error(operation: &'static str, path: &Path, source: io::Error) -> Error {
     Error::Io { operation, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_original_lies_under_any_name_that_strangers_give_it() {
+        let root = tempfile::tempdir().unwrap();
+        let library = Library::open(Arc::new(kv::Disk), root.path()).unwrap();
+        let mut incoming = library.incoming().unwrap();
+        incoming.write(b"text").unwrap();
+        let file = library.keep(incoming.finish()).unwrap();
+        for (name, kept) in
+            [("a.txt", "a.txt"), ("..", "document"), (".", "document"), ("", "document"), ("../a\0", ".._a_")]
+        {
+            let original = library.under_its_name(file.sha256, name).unwrap();
+            assert_eq!(original.path.file_name().unwrap(), kept);
+            assert_eq!(original.path.parent().unwrap().parent().unwrap(), library.scratch());
+            assert_eq!(fs::read(&original.path).unwrap(), b"text");
+        }
+    }
 }

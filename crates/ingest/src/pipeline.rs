@@ -63,13 +63,14 @@ pub(crate) struct Task {
     pub job: Id,
     /// Those that need no parser.
     pub texts: Texts,
-    /// Documents are shown as they are finished; otherwise all in one commit.
-    pub one_by_one: bool,
+    /// Documents are shown as they are finished, otherwise all in one commit; and an interruption puts the job back into
+    /// the queue.
+    pub queued: bool,
 }
 
 impl Task {
     pub fn new(job: Id) -> Self {
-        Self { job, texts: Texts::default(), one_by_one: false }
+        Self { job, texts: Texts::default(), queued: false }
     }
 }
 
@@ -177,7 +178,7 @@ impl Ingest {
                 report.job = Some(task.job);
                 Ok(())
             }
-            Err(error) => Err(self.give_up(&task.job, error).await),
+            Err(error) => Err(self.give_up(&task, error).await),
         }
     }
 
@@ -359,7 +360,7 @@ impl Ingest {
         let mut shown: Option<Instant> = None;
         for document in waiting {
             report.tokens_prefilled += self.prefill_document(&document, &mut meter, watch).await?;
-            if task.one_by_one && shown.is_none_or(|at| at.elapsed() >= SHOW_PERIOD) {
+            if task.queued && shown.is_none_or(|at| at.elapsed() >= SHOW_PERIOD) {
                 self.publish_ready(corpus, &task.job).await?;
                 shown = Some(Instant::now());
             }
@@ -391,9 +392,14 @@ impl Ingest {
     }
 
     /// Leaves the job so that it can be resumed, or takes it away when its user asked for that.
-    async fn give_up(&self, job: &Id, error: Error) -> Error {
+    async fn give_up(&self, task: &Task, error: Error) -> Error {
+        let job = &task.job;
         let recorded = match &error {
             Error::Cancelled => self.discard(job).await,
+            // In one step: whoever follows the job must not take it for one that has ended.
+            Error::Interrupted if task.queued => {
+                self.stores.catalog.requeue_job(job).await.map_err(Error::from)
+            }
             Error::Interrupted => self.fail(job, "interrupted", &error).await,
             Error::KvQuota { .. } => self.fail(job, "kv_quota", &error).await,
             other => self.fail(job, "ingest_failed", other).await,

@@ -40,7 +40,7 @@ impl Ingest {
         }
         let mut computed = 0;
         for (part, planned) in parts.iter().zip(planned).filter(|(part, _)| !part.ready) {
-            computed += self.fill_segment(planned.spec, meter, watch).await?;
+            computed += self.fill_segment(version, planned.spec, meter, watch).await?;
             meter.add(part.tokens.len());
             watch.tell(meter.progress(0)).await?;
         }
@@ -101,7 +101,7 @@ impl Ingest {
             blocking(move || kv.set_aside(&id, "damaged")).await??;
             self.stores.catalog.forget_segment(expected).await?;
         }
-        self.fill_segment(planned.spec, meter, watch).await.map(drop)
+        self.fill_segment(version, planned.spec, meter, watch).await.map(drop)
     }
 
     /// The parts of a document as this engine makes them, from the stored text.
@@ -118,8 +118,14 @@ impl Ingest {
         .await?
     }
 
-    /// Makes one segment durable and registered; returns the tokens computed, 0 when it was on disk.
-    async fn fill_segment(&self, spec: SegmentSpec, meter: &mut Meter, watch: &mut Watch<'_>) -> Result<u64> {
+    /// Makes one segment of a version durable and registered; returns the tokens computed, 0 when it was on disk.
+    async fn fill_segment(
+        &self,
+        version: VersionId,
+        spec: SegmentSpec,
+        meter: &mut Meter,
+        watch: &mut Watch<'_>,
+    ) -> Result<u64> {
         if self.register_found(&spec).await? {
             return Ok(0);
         }
@@ -128,6 +134,7 @@ impl Ingest {
         let digest = Digest(spec.id().0);
         let kv = self.stores.kv.clone();
         let _changing = self.stores.library.changing.lock().await;
+        self.check_there(version).await?;
         let bytes = blocking(move || write_segment(&kv, spec, &pages)).await??;
         self.stores.catalog.register_segment(digest, bytes).await?;
         Ok(n_tokens)

@@ -57,6 +57,8 @@ pub struct Progress {
     pub rate: f64,
     /// Time left at that rate; `None` while there is no rate.
     pub eta: Option<Duration>,
+    /// Units of `done` that belong to the step in hand: stopping now loses them.
+    pub in_hand: u64,
 }
 
 impl Progress {
@@ -91,7 +93,7 @@ impl Meter {
         let rate = (done - self.found.min(done)) as f64 / self.began.elapsed().as_secs_f64().max(1e-3);
         let left = (self.total - done) as f64;
         let eta = (rate > 0.0).then(|| Duration::try_from_secs_f64(left / rate).ok()).flatten();
-        Progress { stage: self.stage, done, total: self.total, rate, eta }
+        Progress { stage: self.stage, done, total: self.total, rate, eta, in_hand: ahead }
     }
 }
 
@@ -106,7 +108,7 @@ mod tests {
         assert_eq!((start.done, start.total, start.rate, start.eta), (900, 1_000, 0.0, None));
         meter.add(50);
         let later = meter.progress(10);
-        assert_eq!(later.done, 960);
+        assert_eq!((later.done, later.in_hand), (960, 10));
         assert!(later.rate > 0.0 && later.eta.is_some());
         assert_eq!(meter.progress(10_000).done, 1_000);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use catalog::{Document, Extraction, State};
+use catalog::{Document, Extraction, State, VersionId};
 use corpus::{ExtractError, Extracted, TokenStream};
 use serde_json::json;
 
@@ -70,6 +70,7 @@ impl Ingest {
         }
         let (catalog, version) = (&self.stores.catalog, document.version.id);
         let _changing = self.stores.library.changing.lock().await;
+        self.check_there(version).await?;
         let library = self.stores.library.clone();
         let (found, prepared) = blocking(move || {
             let stored = library.put_document_text(&extracted, &prepared.tokens)?;
@@ -80,6 +81,13 @@ impl Ingest {
         catalog.register_passages(version, &prepared.passages).await?;
         // Last: a version without parts is read again when an interrupted ingest goes on.
         catalog.register_parts(version, &prepared.parts).await?;
+        Ok(())
+    }
+
+    /// To be called under `library.changing` before files of a document version are written: nothing would delete those
+    /// of one that was removed meanwhile.
+    pub(crate) async fn check_there(&self, version: VersionId) -> Result<()> {
+        self.stores.catalog.version(version).await?;
         Ok(())
     }
 

@@ -24,7 +24,7 @@ pub struct Accepted {
     pub job: Option<Job>,
     /// Staged by the job, by path.
     pub staged: Vec<Document>,
-    /// The corpus shows the same bytes under the same path.
+    /// The corpus shows the same bytes under the same path, or will once a job that waits or runs has ended.
     pub unchanged: Vec<Known>,
 }
 
@@ -40,7 +40,7 @@ impl Ingest {
             uploads.into_iter().map(keep).collect::<Result<Vec<_>>>()
         })
         .await??;
-        let plan = self.stores.catalog.plan_ingest(&corpus.id, found).await?;
+        let plan = self.stores.catalog.plan_upload(&corpus.id, found).await?;
         let plan = Plan { missing: Vec::new(), ..plan };
         if plan.added.is_empty() && plan.changed.is_empty() {
             return Ok(Accepted { unchanged: plan.unchanged, ..Accepted::default() });
@@ -70,18 +70,13 @@ impl Ingest {
         let resume = Start::Resume(job.id.clone());
         catalog.begin_ingest(&corpus.owner, &corpus.id, &Plan::default(), resume).await?;
         let mut report = AddReport::default();
-        let task = Task { one_by_one: true, ..Task::new(job.id.clone()) };
-        match self.run(&corpus, task, &mut report, &mut Watch::new(progress)).await {
-            Err(Error::Interrupted) => {
-                catalog.requeue_job(&job.id).await?;
-                Err(Error::Interrupted)
-            }
-            ended => ended.map(|()| Some(report)),
-        }
+        let task = Task { queued: true, ..Task::new(job.id.clone()) };
+        self.run(&corpus, task, &mut report, &mut Watch::new(progress)).await?;
+        Ok(Some(report))
     }
 
-    /// Throws a cancelled job away that nobody has begun.
-    pub async fn discard_queued(&self, job: &Job) -> Result<()> {
+    /// Throws a job away that nobody has begun, or that failed.
+    pub async fn discard_idle(&self, job: &Job) -> Result<()> {
         match self.discard(&job.id).await {
             // Somebody began or ended it meanwhile; who works on it sees the request.
             Err(Error::Catalog(catalog::Error::JobFinished { .. })) => Ok(()),

@@ -54,7 +54,7 @@ it("shows quote and verification on focus, puts them away on Escape, opens on cl
 });
 
 it("strikes out a chip whose source was removed", () => {
-  show({ text: "It rose.", citations: [{ ...citation(1, 0, 8), source_removed: true }] });
-  const chip = screen.getByRole("button", { name: /The source was removed/ });
+  show({ text: "It rose.", citations: [{ id: "cit_1", number: 1, answer_span: { start: 0, end: 8 }, source_removed: true }] });
+  const chip = screen.getByRole("button", { name: "Citation 1, its source was removed" });
   expect(chip.getAttribute("aria-disabled")).toBe("true");
 });

@@ -22,13 +22,13 @@ describe("applyEvent", () => {
     expect(writing).toMatchObject({ loading: null, lastEventId: "3", answer: { text: "𝒜 rose." } });
   });
 
-  it("verifies a citation that was pending, and takes one that comes twice only once", () => {
-    const pending = citation(1, 0, 5, "pending");
+  it("takes a citation that comes twice only once, and what its verification says", () => {
+    const first = citation(1, 0, 5, "normalised");
     const live = play([
       ...START,
-      ["citation.added", { citation: pending }],
-      ["citation.added", { citation: pending }],
-      ["citation.verified", { id: "cit_1", verification: { status: "exact", score: 1 } }],
+      ["citation.added", { citation: first }],
+      ["citation.added", { citation: first }],
+      ["citation.verified", { id: "cit_1", verification: { status: "exact", method: "text_compare", score: 1 } }],
     ]);
     expect(live.answer.citations).toMatchObject([{ id: "cit_1", verification: { status: "exact", score: 1 } }]);
   });
@@ -41,11 +41,20 @@ describe("applyEvent", () => {
     });
   });
 
+  it("keeps the text that had come when it is stopped", () => {
+    const stopped = answer({ id: "ans_9", status: "cancelled", grounding: null });
+    expect(play([...START, ["text.delta", { text: "Half" }], ["answer.completed", stopped]])).toMatchObject({
+      finished: true,
+      answer: { status: "cancelled", text: "Half" },
+    });
+  });
+
   it("keeps the text that had come when an error ends the stream", () => {
     const problem = { title: "Out of memory", status: 503, code: "engine_failed" };
     expect(play([...START, ["text.delta", { text: "Half" }], ["error", problem]])).toMatchObject({
       finished: true,
-      answer: { status: "failed", text: "Half", error: problem },
+      answer: { status: "failed", text: "Half" },
+      problem,
     });
   });
 

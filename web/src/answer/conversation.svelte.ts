@@ -4,7 +4,7 @@ import { asProblem } from "../api/request";
 import type { AnswerMode, Citation, Problem } from "../api/types";
 import { router } from "../routing/router.svelte";
 import { rememberedRunning } from "./running";
-import { shownCitations } from "./runs";
+import { openableCitations } from "./runs";
 import { Turn } from "./turn.svelte";
 
 const TITLE_LENGTH = 80;
@@ -25,9 +25,9 @@ export class ConversationState {
     return this.turns.findLast((turn) => turn.running) ?? null;
   }
 
-  /** Every citation that has a chip, with the turn it stands in. */
+  /** Every citation whose source can be opened, with the turn it stands in. */
   get citations(): { turn: Turn; citation: Citation }[] {
-    return this.turns.flatMap((turn) => shownCitations(turn.answer.citations).map((citation) => ({ turn, citation })));
+    return this.turns.flatMap((turn) => openableCitations(turn.answer.citations).map((citation) => ({ turn, citation })));
   }
 
   /** Shows what the address names. A conversation that is on screen already is left alone. */
@@ -51,7 +51,10 @@ export class ConversationState {
         : [await api.getAnswer((answerId ?? fallback)!)];
       if (wanted !== this.#loadedRoute) return;
       this.turns = answers.map((answer) => new Turn(answer));
-      for (const turn of this.turns) if (turn.running) void turn.resume();
+      for (const turn of this.turns) {
+        if (turn.running) void turn.resume();
+        else if (turn.toldMore) void turn.recall();
+      }
       if (fallback && answers[0]?.conversation_id) this.#adopt(answers[0].conversation_id);
     } catch (error) {
       if (wanted === this.#loadedRoute && !fallback) this.problem = asProblem(error);
@@ -64,7 +67,8 @@ export class ConversationState {
   async ask(question: string, mode: AnswerMode, documents: string[]): Promise<Problem | null> {
     if (this.id === null) {
       try {
-        const title = Array.from(question).slice(0, TITLE_LENGTH).join("");
+        // A title is one line, whatever the question is.
+        const title = Array.from(question.replace(/[\p{Cc}\s]+/gu, " ").trim()).slice(0, TITLE_LENGTH).join("");
         this.#adopt((await api.createConversation(this.corpusId, title)).id);
       } catch (error) {
         return asProblem(error);

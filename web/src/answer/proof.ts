@@ -1,9 +1,9 @@
 // The proof bar: for every sentence of an answer, what its citations are worth.
-import type { Citation, Span } from "../api/types";
+import { isRemoved, type Citation, type KeptCitation, type Span } from "../api/types";
 import { CodePointText } from "../text/code_points";
 import { sentences } from "../text/sentences";
 
-export type Proof = "exact" | "normalised" | "pending" | "none" | "not_found";
+export type Proof = "exact" | "normalised" | "removed" | "none" | "not_found";
 
 export interface ProvenSentence extends Span {
   text: string;
@@ -18,15 +18,15 @@ function overlaps(a: Span, b: Span): boolean {
 function proofOf(statuses: Set<string>): Proof {
   if (statuses.has("exact")) return "exact";
   if (statuses.has("normalised")) return "normalised";
-  if (statuses.has("pending")) return "pending";
+  if (statuses.has("removed")) return "removed";
   return statuses.has("not_found") ? "not_found" : "none";
 }
 
-export function proveSentences(text: string, citations: Citation[], unsupported: Span[]): ProvenSentence[] {
+export function proveSentences(text: string, citations: KeptCitation[], unsupported: Span[]): ProvenSentence[] {
   const indexed = new CodePointText(text);
   return sentences(text).map((sentence) => {
     const cited = citations.filter((citation) => overlaps(citation.answer_span, sentence));
-    const statuses = new Set<string>(cited.map((citation) => citation.verification.status));
+    const statuses = new Set(cited.map((citation) => (isRemoved(citation) ? "removed" : citation.verification.status)));
     const found = proofOf(statuses);
     // The server says that nothing stands behind these words; a quote for a neighbour must not cover them.
     const doubted = unsupported.some((span) => span.start <= sentence.start && sentence.end <= span.end);
@@ -36,13 +36,13 @@ export function proveSentences(text: string, citations: Citation[], unsupported:
 }
 
 export function countProofs(proven: ProvenSentence[]): Record<Proof, number> {
-  const counts: Record<Proof, number> = { exact: 0, normalised: 0, pending: 0, none: 0, not_found: 0 };
+  const counts: Record<Proof, number> = { exact: 0, normalised: 0, removed: 0, none: 0, not_found: 0 };
   for (const { proof } of proven) counts[proof] += 1;
   return counts;
 }
 
 /** Quotes verified of quotes claimed, for the footer. */
-export function verifiedQuotes(citations: Citation[]): { verified: number; total: number } {
-  const verified = citations.filter(({ verification: { status } }) => status === "exact" || status === "normalised");
-  return { verified: verified.length, total: citations.length };
+export function verifiedQuotes(citations: KeptCitation[]): { verified: number; total: number } {
+  const claimed = citations.filter((citation): citation is Citation => !isRemoved(citation));
+  return { verified: claimed.filter(({ verification: { status } }) => status !== "not_found").length, total: claimed.length };
 }

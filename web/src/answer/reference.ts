@@ -5,7 +5,7 @@ import { escapeName } from "../text/escape_controls";
 
 export function placeInSource(source: Source): string {
   if (source.page_start !== null) return m.citation.page(source.page_start, source.page_label);
-  return source.line !== null ? m.citation.line(source.line) : "";
+  return m.citation.line(source.line);
 }
 
 export function sourceName(source: Pick<Source, "title" | "path">): string {
@@ -17,6 +17,5 @@ export function quoteWithReference(citation: Citation): string {
 }
 
 export function whereabouts(citation: Citation): string {
-  const place = placeInSource(citation.source);
-  return place ? `${sourceName(citation.source)}, ${place}` : sourceName(citation.source);
+  return `${sourceName(citation.source)}, ${placeInSource(citation.source)}`;
 }

@@ -1,5 +1,5 @@
 // An answer's text cut into runs that can be drawn: where chips stand, which citations cover a run, what is unsupported.
-import type { Citation, Span } from "../api/types";
+import { isRemoved, type Citation, type KeptCitation, type Span } from "../api/types";
 import { CodePointText } from "../text/code_points";
 
 export interface Run {
@@ -8,16 +8,21 @@ export interface Run {
   /** Numbers of the citations whose answer span covers this run. */
   covered: number[];
   /** Citations whose chip stands right after this run, by number. */
-  chips: Citation[];
+  chips: KeptCitation[];
 }
 
 /** A quote that was not found in the source is no proof and never gets a numbered chip. */
-export function isShown(citation: Citation): boolean {
-  return citation.verification.status !== "not_found";
+export function isShown(citation: KeptCitation): boolean {
+  return isRemoved(citation) || citation.verification.status !== "not_found";
 }
 
-export function shownCitations(citations: Citation[]): Citation[] {
+export function shownCitations(citations: KeptCitation[]): KeptCitation[] {
   return citations.filter(isShown).sort((a, b) => a.number - b.number);
+}
+
+/** Those whose source can be opened. */
+export function openableCitations(citations: KeptCitation[]): Citation[] {
+  return shownCitations(citations).filter((citation): citation is Citation => !isRemoved(citation));
 }
 
 /** The span inside the text, without white space at its end, so that a chip follows the full stop and not the blank. */
@@ -29,7 +34,7 @@ function fit(span: Span, indexed: CodePointText): Span | null {
 }
 
 /** Text may still be growing: spans that reach past its end are cut to it, those wholly past it wait. */
-export function answerRuns(text: string, citations: Citation[], unsupported: Span[]): Run[] {
+export function answerRuns(text: string, citations: KeptCitation[], unsupported: Span[]): Run[] {
   const indexed = new CodePointText(text);
   const placed = shownCitations(citations).flatMap((citation) => {
     const span = fit(citation.answer_span, indexed);

@@ -1,6 +1,6 @@
 // The strip map: an answer's attention map decoded and laid along the corpus, documents as segments of one band.
-import type { AttentionMap, Citation } from "../api/types";
-import { shownCitations } from "./runs";
+import type { AttentionMap, Citation, KeptCitation } from "../api/types";
+import { openableCitations } from "./runs";
 
 export interface StripBucket {
   /** Share of the attention, 0 to 1. */
@@ -63,7 +63,8 @@ function shareBetween(buckets: StripBucket[], start: number, end: number): { sha
     const inside = Math.min(end * buckets.length, i + 1) - Math.max(start * buckets.length, i);
     if (inside <= 0) continue;
     share += buckets[i]!.share * inside;
-    composed ||= buckets[i]!.composed;
+    // A bucket on a border belongs to the document that has the most of it: the other may never have been looked at.
+    composed ||= buckets[i]!.composed && inside >= Math.min(0.5, (end - start) * buckets.length);
   }
   return { share, composed };
 }
@@ -71,7 +72,7 @@ function shareBetween(buckets: StripBucket[], start: number, end: number): { sha
 /** Null where the map is missing or does not add up; the page then says nothing rather than something wrong. */
 export function decodeStrip(
   map: AttentionMap | null,
-  citations: Citation[],
+  citations: KeptCitation[],
   charactersOf: (documentId: string) => number | undefined,
 ): Strip | null {
   if (map === null || !(map.tokens_total > 0) || !(map.buckets > 0) || map.buckets > 4096) return null;
@@ -86,7 +87,7 @@ export function decodeStrip(
     const end = token_end / map.tokens_total;
     return { id, start, end, ...shareBetween(buckets, start, end) };
   });
-  const pins = shownCitations(citations).flatMap((citation) => {
+  const pins = openableCitations(citations).flatMap((citation) => {
     const document = documents.find(({ id }) => id === citation.source.document_id);
     if (!document) return [];
     // Tokens and characters run nearly in step inside one document; without its length the pin stands at its start.

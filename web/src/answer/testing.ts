@@ -17,12 +17,12 @@ export function citation(number: number, start: number, end: number, status: Ver
       page_start: 37,
       page_end: 37,
       page_label: "35",
-      line: null,
+      line: 12,
       boxes: [],
     },
     quote: `quote ${number}`,
     context: { before: "", after: "" },
-    verification: { status },
+    verification: { status, method: "text_compare", score: 1 },
     evidence: [{ kind: "text_match", score: 1 }],
   };
 }
@@ -41,10 +41,12 @@ export function answer(fields: Partial<Answer> = {}): Answer {
     text: "",
     citations: [],
     unsupported_spans: [],
+    related: [],
     attention_map: null,
     usage: null,
     stop_reason: "end",
     error: null,
+    source_removed: false,
     created_at: "2026-11-25T10:00:00Z",
     ...fields,
   };

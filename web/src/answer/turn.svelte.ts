@@ -1,7 +1,7 @@
 // One question and its answer while it is written: the stream, the stop button, and what is read aloud.
 import * as api from "../api/endpoints";
 import { asProblem } from "../api/request";
-import type { StreamEvent } from "../api/event_stream";
+import { readEvents, type StreamEvent } from "../api/event_stream";
 import type { Answer, AnswerRequest, Problem } from "../api/types";
 import { notices } from "../components/notices.svelte";
 import { messages } from "../messages";
@@ -36,13 +36,27 @@ export class Turn {
     return this.live.answer;
   }
 
+  /** Its events tell more than the stored answer: what was written before it ended early, and what is near a question that
+   * the documents do not answer. */
+  get toldMore(): boolean {
+    const { status, text, grounding, related } = this.answer;
+    if (status === "completed") return grounding === "not_in_corpus" && related.length === 0;
+    return !this.running && text === "";
+  }
+
   get running(): boolean {
     return !this.live.finished && this.problem === null;
   }
 
   ask(request: AnswerRequest): Promise<void> {
     notices.announce(messages.answer.announce.started);
-    return this.#follow(() => api.askStreaming(this.answer.corpus_id, request, this.#abort.signal));
+    return this.#follow(async () => {
+      const response = await api.askStreaming(this.answer.corpus_id, request, this.#abort.signal);
+      // Its first event comes when its turn does: until then the reply's head tells which answer it is.
+      const id = response.headers.get("location")?.split("/").pop();
+      if (id) this.#known(id);
+      return response;
+    });
   }
 
   /** Takes up the stream of an answer that is being written. Its events are replayed from the first. */
@@ -50,6 +64,18 @@ export class Turn {
     const { answer } = this;
     this.live = liveAnswer({ ...answer, text: "", citations: [] });
     return this.#follow(() => api.answerEvents(answer.id, null, this.#abort.signal));
+  }
+
+  /** Once more through the events of an answer that is over; nothing is shown before all of them have come. */
+  async recall(): Promise<void> {
+    let told = liveAnswer({ ...this.answer, text: "" });
+    try {
+      const response = await api.answerEvents(this.answer.id, null, this.#abort.signal);
+      await readEvents(response, (event) => (told = applyEvent(told, event)));
+      if (told.finished) this.live = told;
+    } catch {
+      // What is stored is shown already.
+    }
   }
 
   async stop(): Promise<void> {
@@ -84,10 +110,15 @@ export class Turn {
     }
   }
 
+  #known(id: string): void {
+    this.live = { ...this.live, answer: { ...this.live.answer, id } };
+    rememberRunning({ corpusId: this.answer.corpus_id, answerId: id });
+  }
+
   #onEvent(event: StreamEvent): boolean {
     this.live = applyEvent(this.live, event);
     const { answer, finished } = this.live;
-    if (event.event === "answer.created") rememberRunning({ corpusId: answer.corpus_id, answerId: answer.id });
+    if (event.event === "answer.created") this.#known(answer.id);
     const { announce, next } = takeSentences(answer.text, this.#announced, finished);
     this.#announced = next;
     notices.announce(announce);

@@ -17,11 +17,11 @@ const DOCUMENT: CorpusDocument = {
   bytes: 10,
   state: "ready",
   version: 1,
-  pages: null,
+  pages: 0,
   characters: 10,
   tokens: 3,
   text_blake3: null,
-  warnings: [{ code: "hidden_text", page: 3, characters: 212, detail: null }],
+  warnings: [{ code: "hidden_text", page: 3, characters: 212, detail: "" }],
   error: null,
   created_at: "2026-11-25T10:00:00Z",
 };

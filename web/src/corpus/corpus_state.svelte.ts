@@ -8,6 +8,9 @@ import { uploads } from "../uploads/uploads.svelte";
 const BUSY_MS = 1000;
 const IDLE_MS = 15_000;
 
+/** As a file manager sorts: the server's order is that of arrival, which means nothing for files dropped at once. */
+const byName = new Intl.Collator(undefined, { numeric: true });
+
 export function isUnfinished(document: CorpusDocument): boolean {
   return ["queued", "extracting", "prefilling", "deleting"].includes(document.state);
 }
@@ -60,7 +63,7 @@ export class CorpusState {
     try {
       const [corpus, { documents, complete }] = await Promise.all([api.getCorpus(this.id), api.listDocuments(this.id)]);
       this.corpus = corpus;
-      this.documents = documents;
+      this.documents = documents.toSorted((a, b) => byName.compare(a.path, b.path));
       this.complete = complete;
       this.problem = null;
       const here = new Set(documents.map(({ id }) => id));

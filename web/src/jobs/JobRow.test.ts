@@ -13,7 +13,7 @@ function job(fields: Partial<Job>): Job {
     kind: "ingest",
     state: "running",
     corpus_id: "corp_1",
-    progress: { stage: "prefilling", done: 1_200_128, total: 2_410_332, unit: "tokens", rate: 412.5, eta_s: 2934, kv_bytes: 88_340_000_000 },
+    progress: { stage: "prefill", done: 1_200_128, total: 2_410_332, unit: "tokens", rate: 412.5, eta_s: 2934, kv_bytes: 88_340_000_000 },
     error: null,
     created_at: time,
     heartbeat_at: time,

@@ -42,6 +42,8 @@ export function chosenFiles(list: FileList | null): OutgoingFile[] {
 export function corpusNameFor(files: OutgoingFile[]): string {
   const first = files[0]?.name ?? "";
   const folder = first.includes("/") ? first.split("/")[0]! : "";
-  const name = folder || first.replace(/\.[^.]{1,8}$/, "") || first || "Documents";
-  return Array.from(name).slice(0, 80).join("");
+  const name = folder || first.replace(/\.[^.]{1,8}$/, "") || first;
+  // Names of corpora are one line and cannot pass for an id.
+  const line = name.replace(/[\p{Cc}\u2028\u2029]+/gu, " ").replace(/^(corp_)+/, "").trim();
+  return Array.from(line || "Documents").slice(0, 80).join("");
 }

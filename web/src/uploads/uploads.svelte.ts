@@ -3,7 +3,8 @@ import { asProblem, isAbort } from "../api/request";
 import type { Problem, UploadResult } from "../api/types";
 import { sendFiles, type OutgoingFile } from "./send";
 
-export type UploadState = "waiting" | "sending" | "checking" | "done" | "failed" | "cancelled";
+/** `failed`: it may be sent again. `refused`: the same file would be refused again. */
+export type UploadState = "waiting" | "sending" | "checking" | "done" | "failed" | "refused" | "cancelled";
 
 export interface UploadItem {
   id: number;
@@ -19,6 +20,9 @@ export interface UploadItem {
 /** One request carries few enough files that a broken connection costs little, and enough that a folder is not a thousand jobs. */
 const BATCH_FILES = 32;
 const BATCH_BYTES = 256_000_000;
+
+/** Too long, not a document, nothing in it: said of the request itself where it carries one file only. */
+const REFUSALS = new Set([413, 415, 422]);
 
 let lastId = 0;
 
@@ -64,7 +68,7 @@ class Uploads {
 
   clear(corpusId: string): void {
     const over = (item: UploadItem) =>
-      item.corpusId === corpusId && ["done", "failed", "cancelled"].includes(item.state);
+      item.corpusId === corpusId && ["done", "failed", "refused", "cancelled"].includes(item.state);
     for (const item of this.items) if (over(item)) this.#files.delete(item.id);
     this.items = this.items.filter((item) => !over(item));
   }
@@ -111,8 +115,11 @@ class Uploads {
       for (const item of batch) {
         if (item.state === "cancelled") continue;
         item.sent = 0;
-        item.state = isAbort(error) ? "waiting" : "failed";
-        if (!isAbort(error)) item.problem = asProblem(error);
+        if (isAbort(error)) item.state = "waiting";
+        else {
+          item.problem = asProblem(error);
+          item.state = batch.length === 1 && REFUSALS.has(item.problem.status) ? "refused" : "failed";
+        }
       }
     } finally {
       this.#current = null;

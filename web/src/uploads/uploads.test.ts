@@ -20,4 +20,9 @@ describe("corpusNameFor", () => {
     expect(corpusNameFor([outgoing(".env")])).toBe(".env");
     expect(corpusNameFor([])).toBe("Documents");
   });
+  it("makes a name that the server takes", () => {
+    expect(corpusNameFor([outgoing("a\nb\u0000.txt")])).toBe("a b");
+    expect(corpusNameFor([outgoing("corp_1.txt")])).toBe("1");
+    expect(corpusNameFor([outgoing(" .txt")])).toBe("Documents");
+  });
 });

@@ -57,7 +57,6 @@ describe("with a corpus of every document state", () => {
     await corpus.uploads.getByText("Refused: The file is empty.").waitFor();
     await corpus.uploads.getByText("Refused: Programs are not documents.").waitFor();
     await corpus.uploads.getByText("Already here, unchanged").waitFor();
-    await corpus.uploads.getByText("Accepted").waitFor();
     await corpus.document("fine.txt").and(visitor.page.locator(":enabled")).waitFor();
   });
 
@@ -92,7 +91,7 @@ describe("with a corpus of every document state", () => {
     await visitor.page.getByText(/Deleted. .* freed in 3 files/).first().waitFor();
     await corpus.document("letter-to-shareholders.md").waitFor({ state: "detached" });
     await visitor.page.reload();
-    await corpus.lastAnswer.getByText("source removed").waitFor();
+    await corpus.lastAnswer.getByText("source removed", { exact: true }).waitFor();
     expect(await corpus.chip(1).getAttribute("aria-disabled")).toBe("true");
   });
 

@@ -4,6 +4,7 @@ import { CorpusPage } from "../pages/corpus_page.ts";
 import { HomePage } from "../pages/home_page.ts";
 import { openBrowser, startMock, type Visitor } from "./browser.ts";
 import { pdfFile, textFile } from "./files.ts";
+import { inkUnderBoxes } from "./ink.ts";
 import type { Mock } from "../mock/server.ts";
 
 let mock: Mock;
@@ -65,32 +66,14 @@ it("shows the quote and its verification when a chip has the pointer or the focu
   await tooltip.waitFor({ state: "detached" });
 });
 
-/** Share of dark pixels of the page's picture under a box, and in the strip above it that is as high. */
-async function inkUnder(page: Visitor["page"]): Promise<number> {
-  return page.evaluate(async () => {
-    const box = document.querySelector<HTMLElement>('[data-testid="highlight-box"]')!;
-    const image = box.parentElement!.querySelector("img")!;
-    await image.decode();
-    const canvas = document.createElement("canvas");
-    canvas.width = image.naturalWidth;
-    canvas.height = image.naturalHeight;
-    const context = canvas.getContext("2d")!;
-    context.drawImage(image, 0, 0);
-    const [b, i] = [box.getBoundingClientRect(), image.getBoundingClientRect()];
-    const scale = image.naturalWidth / i.width;
-    const pixels = context.getImageData((b.left - i.left) * scale, (b.top - i.top) * scale, b.width * scale, b.height * scale).data;
-    let dark = 0;
-    for (let at = 0; at < pixels.length; at += 4) if (pixels[at]! < 128) dark += 1;
-    return dark / (pixels.length / 4);
-  });
-}
-
 it("opens a PDF at the page, highlighted where the ink is, and keeps the place over a reload", async () => {
   await corpus.chip(1).click();
   await corpus.highlightBoxes.first().waitFor();
   await visitor.page.getByText("Sheet 4 of 12, printed page 2").waitFor();
   await corpus.openQuote.getByText("page 2 (sheet 4)").waitFor();
-  expect(await inkUnder(visitor.page)).toBeGreaterThan(0.1);
+  const ink = await inkUnderBoxes(visitor.page);
+  expect(Math.min(...ink.boxes)).toBeGreaterThan(0.1);
+  expect(ink.margin).toBe(0);
   await visitor.page.reload();
   await corpus.highlightBoxes.first().waitFor();
   await corpus.waitForAnswer();
@@ -113,13 +96,9 @@ it("shows the same span in the text, counted in code points", async () => {
   await corpus.waitForAnswer();
   await corpus.chip(1).click();
   await visitor.page.getByRole("button", { name: "Text", exact: true }).click();
-  const mark = corpus.sourceText.locator("mark");
-  await mark.waitFor();
-  expect((await mark.innerText()).replaceAll("\n", " ")).toBe("The symbol 𝒢 stands for growth 📈, and 𝒢 was 0.12 for the harbour as a whole.");
-  expect(await mark.evaluate((element) => {
-    const [own, pane] = [element.getBoundingClientRect(), element.closest("[tabindex]")!.getBoundingClientRect()];
-    return own.top >= pane.top && own.bottom <= pane.bottom;
-  })).toBe(true);
+  const { text, inView } = await corpus.markedText();
+  expect(text.replaceAll("\n", " ")).toBe("The symbol 𝒢 stands for growth 📈, and 𝒢 was 0.12 for the harbour as a whole.");
+  expect(inView).toBe(true);
 });
 
 it("asks ticked documents only", async () => {

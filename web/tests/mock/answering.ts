@@ -45,7 +45,7 @@ function cite(state: MockState, corpusId: string, piece: Piece, number: number, 
   const page = text.pages?.findIndex((other) => other.start <= start && start < other.end) ?? -1;
   const lead = piece.text.length - piece.text.trimStart().length;
   return {
-    id: newId("cit"),
+    id: `cit_${number}`,
     number,
     answer_span: { start: from + lead, end: from + Array.from(piece.text).length },
     source: {
@@ -59,12 +59,12 @@ function cite(state: MockState, corpusId: string, piece: Piece, number: number, 
       page_start: page >= 0 ? page + 1 : null,
       page_end: page >= 0 ? page + 1 : null,
       page_label: page >= 0 ? text.pages![page]!.label : null,
-      line: page >= 0 ? null : Array.from(text.text).slice(0, start).filter((c) => c === "\n").length + 1,
+      line: Array.from(text.text).slice(0, start).filter((c) => c === "\n").length + 1,
       boxes: boxesOf(text, start, end),
     },
     quote: piece.quote!,
     context: { before: "", after: "" },
-    verification: { status: "pending" },
+    verification: { status: piece.status, method: "text_compare", score: 1 },
     evidence: [
       { kind: "attention", score: 0.83 },
       { kind: "text_match", score: piece.status === "exact" ? 1 : 0.94 },
@@ -132,10 +132,12 @@ export function startAnswer(state: MockState, corpusId: string, request: AnswerR
     text: "",
     citations: [],
     unsupported_spans: [],
+    related: [],
     attention_map: null,
     usage: null,
     stop_reason: null,
     error: null,
+    source_removed: false,
     created_at: now(),
   };
   const dropAfter = request.question.includes("drop") ? 8 : null;
@@ -167,8 +169,9 @@ async function write(state: MockState, stored: StoredAnswer, tokenMs: number): P
     }
     if (/fail/i.test(answer.question)) {
       answer.status = "failed";
-      answer.error = { type: "about:blank", title: "The engine stopped", status: 503, code: "engine_stopped", detail: "A page of stored state did not match its checksum and is being rebuilt.", request_id: "req_42" };
-      return emit(stored, "error", answer.error);
+      const detail = "A page of stored state did not match its checksum and is being rebuilt.";
+      answer.error = { code: "engine_stopped", message: detail };
+      return emit(stored, "error", { type: "about:blank", title: "engine stopped", status: 503, code: "engine_stopped", detail, request_id: "req_42" });
     }
     const span = { start: from, end: Array.from(answer.text).length };
     const citation = piece.quote === null ? null : cite(state, answer.corpus_id, piece, number + 1, from);
@@ -176,9 +179,8 @@ async function write(state: MockState, stored: StoredAnswer, tokenMs: number): P
     else {
       number += 1;
       answer.citations.push(citation);
-      emit(stored, "citation.added", { citation: { ...citation } });
+      emit(stored, "citation.added", { citation });
       await wait(tokenMs);
-      citation.verification = { status: piece.status, method: "text_compare", score: 1 };
       emit(stored, "citation.verified", { id: citation.id, verification: citation.verification });
       if (piece.status === "not_found") answer.unsupported_spans.push(span);
     }
@@ -191,7 +193,7 @@ function complete(state: MockState, stored: StoredAnswer, status: Answer["status
   const { answer } = stored;
   answer.status = status;
   answer.stop_reason = status === "completed" ? "end" : "cancelled";
-  answer.attention_map = attentionMap(state, answer.corpus_id, answer.citations);
+  answer.attention_map = attentionMap(state, answer.corpus_id, answer.citations.filter((citation) => "source" in citation));
   answer.usage = usageOf(answer.attention_map, answer.text.split(" ").length);
   emit(stored, "answer.completed", answer);
 }

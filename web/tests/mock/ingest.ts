@@ -12,7 +12,7 @@ export function startIngest(state: MockState, corpusId: string, documentIds: str
     kind: "ingest",
     state: "queued",
     corpus_id: corpusId,
-    progress: { stage: "queued", done: 0, total: documentIds.length, unit: "documents", rate: null, eta_s: null, kv_bytes: 0 },
+    progress: { stage: "", done: 0, total: 0, unit: "", rate: 0, eta_s: null, kv_bytes: null },
     error: null,
     created_at: now(),
     heartbeat_at: now(),
@@ -82,9 +82,8 @@ export function runIngest(state: MockState, job: Job, documentIds: string[], tic
 
 function advance(job: Job, documents: ReturnType<typeof entries>, tick: number, done: number, total: number): void {
   if (tick <= 4) {
-    const pages = documents.reduce((sum, document) => sum + (document.pages ?? 1), 0);
     for (const document of documents) document.state = "extracting";
-    job.progress = { stage: "extracting", done: Math.round((pages * tick) / 4), total: pages, unit: "pages", rate: 118, eta_s: 1, kv_bytes: 0 };
+    job.progress = { stage: "extract", done: Math.round((documents.length * tick) / 4), total: documents.length, unit: "documents", rate: 1.8, eta_s: 1, kv_bytes: null };
     return;
   }
   let before = 0;
@@ -95,7 +94,7 @@ function advance(job: Job, documents: ReturnType<typeof entries>, tick: number, 
     document.state = broken ? "failed" : before <= done ? "ready" : "prefilling";
   }
   job.progress = {
-    stage: "prefilling",
+    stage: "prefill",
     done,
     total,
     unit: "tokens",

@@ -24,6 +24,7 @@ export function plan(request: PlanRequest): Plan {
   return {
     object: "plan",
     tokens: request.tokens,
+    model: { preset: request.model.preset, name: request.model.preset, parameters: shape.parameters, active_parameters: shape.parameters },
     weights: request.weights,
     kv_dtype: request.kv_dtype,
     disk_bytes: { weights, kv, text: Math.round(request.tokens * 4.1) },

@@ -1,6 +1,6 @@
 // The routes of the mock server, in the order of the REST contract.
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { AnswerRequest, PlanRequest, UploadResult } from "../../src/api/types.ts";
+import type { Answer, AnswerRequest, PlanRequest, UploadResult } from "../../src/api/types.ts";
 import { startAnswer } from "./answering.ts";
 import { runIngest, startIngest } from "./ingest.ts";
 import { parseMultipart } from "./multipart.ts";
@@ -117,13 +117,24 @@ function ask(call: Call): unknown {
   return undefined;
 }
 
+/** As the server leaves it: the words that rested on the document are blacked out, its quotes are gone. */
+function removeSource(answer: Answer, documentId: string): void {
+  answer.citations = answer.citations.map((citation) => {
+    if (!("source" in citation) || citation.source.document_id !== documentId) return citation;
+    const { id, number, answer_span } = citation;
+    const points = Array.from(answer.text);
+    answer.text = points.map((c, i) => (answer_span.start <= i && i < answer_span.end && c !== " " ? "█" : c)).join("");
+    answer.source_removed = true;
+    return { id, number, answer_span, source_removed: true };
+  });
+}
+
 function removeDocument(call: Call): unknown {
   const { state } = call.mock;
   const { document } = found(state.documents.get(call.ids[0]!));
   state.documents.delete(document.id);
   refreshCorpus(state, found(state.corpora.get(document.corpus_id)));
-  for (const { answer } of state.answers.values())
-    for (const citation of answer.citations) if (citation.source.document_id === document.id) citation.source_removed = true;
+  for (const { answer } of state.answers.values()) removeSource(answer, document.id);
   return { object: "document.deleted", id: document.id, deleted: true, freed_bytes: document.tokens * 11_776 + document.bytes, freed_files: 3 };
 }
 
@@ -174,7 +185,7 @@ function conversation(call: Call): unknown {
 
 function startConversation(call: Call): unknown {
   const { corpus_id, title } = json(call) as { corpus_id: string; title?: string };
-  const created = { object: "conversation" as const, id: newId("conv"), corpus_id, title: title ?? null, created_at: now(), updated_at: now() };
+  const created = { object: "conversation" as const, id: newId("conv"), corpus_id, title: title ?? "", created_at: now(), updated_at: now() };
   call.mock.state.conversations.set(created.id, created);
   call.response.statusCode = 201;
   return created;

@@ -91,7 +91,7 @@ export function newDocument(
     bytes: Math.max(1, content.length),
     state: documentState,
     version: 1,
-    pages: text.pages?.length ?? null,
+    pages: text.pages?.length ?? 0,
     characters: readable ? characters : 0,
     tokens: readable ? Math.ceil(characters / 4.1) : 0,
     text_blake3: null,
@@ -117,7 +117,7 @@ export function refreshCorpus(state: MockState, corpus: Corpus): Corpus {
     documents: documents.length,
     ready: ready.length,
     failed: failed.length,
-    pages: sum((document) => document.pages ?? 0),
+    pages: sum((document) => document.pages),
     characters: sum((document) => document.characters),
     tokens: sum((document) => document.tokens),
   };
@@ -133,6 +133,7 @@ export function refreshCorpus(state: MockState, corpus: Corpus): Corpus {
   corpus.prefill = job && progress
     ? {
         job_id: job.id,
+        state: job.state,
         stage: progress.stage,
         unit: progress.unit,
         done: progress.done,
@@ -142,7 +143,7 @@ export function refreshCorpus(state: MockState, corpus: Corpus): Corpus {
         heartbeat_at: job.heartbeat_at,
       }
     : null;
-  if (job) corpus.state = progress?.stage === "extracting" ? "extracting" : "prefilling";
+  if (job) corpus.state = progress?.stage !== "prefill" ? "extracting" : "prefilling";
   else if (documents.length === 0) corpus.state = "empty";
   else corpus.state = ready.length === 0 ? "failed" : "ready";
   return corpus;
@@ -157,10 +158,10 @@ function harbour(state: MockState): void {
   const odd = newDocument(state, corpus.id, "invoice\u202Efdp.exe.txt", "ready", "The invoice was paid on 3 March.");
   odd.warnings = [
     { code: "sniffed_type", page: null, characters: null, detail: "plain text, not an executable" },
-    { code: "hidden_text", page: 3, characters: 212, detail: null },
+    { code: "hidden_text", page: 3, characters: 212, detail: "" },
   ];
   newDocument(state, corpus.id, "scan-of-the-charter.pdf", "needs_ocr").warnings = [
-    { code: "no_text_layer", page: 1, characters: null, detail: null },
+    { code: "no_text_layer", page: 1, characters: null, detail: "" },
   ];
   newDocument(state, corpus.id, "minutes-locked.pdf", "needs_password");
   newDocument(state, corpus.id, "<img src=x onerror=alert(1)>.txt", "failed").error = {

@@ -56,6 +56,20 @@ export class CorpusPage {
     return this.page.getByTestId("open-quote");
   }
 
+  get chips(): Locator {
+    return this.answerText.getByRole("button", { name: /^Citation \d+,/ });
+  }
+
+  /** Whether the mark in the text lies inside its pane, and what it holds. */
+  async markedText(): Promise<{ text: string; inView: boolean }> {
+    const mark = this.sourceText.locator("mark");
+    await mark.waitFor();
+    return mark.evaluate((element) => {
+      const [own, pane] = [element.getBoundingClientRect(), element.closest("[tabindex]")!.getBoundingClientRect()];
+      return { text: (element as HTMLElement).innerText, inView: own.top >= pane.top && own.bottom <= pane.bottom };
+    });
+  }
+
   chip(number: number): Locator {
     return this.answerText.getByRole("button", { name: new RegExp(`^Citation ${number},`) });
   }
@@ -75,6 +89,16 @@ export class CorpusPage {
   /** The footer stands under an answer only when it is finished. */
   async waitForAnswer(): Promise<void> {
     await this.footer.waitFor({ timeout: 120_000 });
+  }
+
+  /** Earlier turns have a part in what is answered. */
+  async beginConversation(): Promise<void> {
+    await this.page.getByRole("link", { name: "New conversation" }).click();
+    await this.answers.first().waitFor({ state: "detached" });
+  }
+
+  async chooseMode(mode: "auto" | "quote" | "free"): Promise<void> {
+    await this.page.getByLabel("How to answer").selectOption(mode);
   }
 
   async addFiles(files: { name: string; mimeType: string; buffer: Buffer }[]): Promise<void> {

@@ -19,6 +19,22 @@ export class HomePage {
     await this.page.getByTestId("file-field").setInputFiles(files as string[]);
   }
 
+  /** Drops files as a visitor does, from outside the page. */
+  async dropFiles(files: { name: string; mimeType: string; buffer: Buffer }[]): Promise<void> {
+    const plain = files.map(({ name, mimeType, buffer }) => ({ name, mimeType, content: buffer.toString("base64") }));
+    const transfer = await this.page.evaluateHandle((dropped) => {
+      const data = new DataTransfer();
+      for (const { name, mimeType, content } of dropped) {
+        const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+        data.items.add(new File([bytes], name, { type: mimeType }));
+      }
+      return data;
+    }, plain);
+    const zone = this.page.getByRole("group", { name: "Choose files" });
+    await zone.dispatchEvent("dragenter", { dataTransfer: transfer });
+    await zone.dispatchEvent("drop", { dataTransfer: transfer });
+  }
+
   async trySample(): Promise<void> {
     await this.page.getByRole("button", { name: "Try the sample corpus" }).click();
   }

@@ -40,6 +40,7 @@ async fn an_answer_goes_from_queued_to_completed_and_ends_once() {
     assert_eq!(complete.status, AnswerStatus::Completed);
     assert_eq!(complete.grounding.as_deref(), Some("supported"));
     assert_eq!((complete.seed, complete.citations.len()), (u64::MAX - 1, 1), "what was asked stays");
+    assert_eq!(complete.request, json!({}), "nothing runs it again");
 
     let ended = Err(AnswerStatus::Completed);
     assert_eq!(status(catalog.complete_answer(&id, &answer(&corpus, &document)).await), ended);
@@ -56,7 +57,8 @@ async fn a_failed_answer_keeps_its_reason_and_a_cancelled_one_cannot_complete() 
     let why = json!({"code": "model_lost"});
     catalog.fail_answer(&failed, AnswerStatus::Failed, Some(&why)).await.unwrap();
     let stored = catalog.answer(LOCAL_OWNER, failed.as_str()).await.unwrap();
-    assert_eq!((stored.status, stored.error), (AnswerStatus::Failed, Some(why)));
+    assert_eq!((stored.status, stored.error, stored.request), (AnswerStatus::Failed, Some(why), json!({})));
+    assert!(matches!(catalog.restart_answer(&failed).await, Err(Error::AnswerFinished { .. })));
 
     let (cancelled, _) = catalog.accept_answer(LOCAL_OWNER, &question(&corpus)).await.unwrap();
     catalog.start_answer(&cancelled, 1, "f").await.unwrap();

@@ -121,5 +121,9 @@ async fn usage_counts_shared_bytes_once_and_sums_what_answers_took() {
     let staged = catalog.begin_ingest(LOCAL_OWNER, &one, &plan, start()).await.unwrap();
     catalog.register_extraction(staged.staged[0].version.id, &extraction(5)).await.unwrap();
     assert_eq!(catalog.planned_tokens(LOCAL_OWNER).await.unwrap(), 48);
+    catalog.finish_job(&staged.job, JobState::Failed, None).await.unwrap();
+    assert_eq!(catalog.planned_tokens(LOCAL_OWNER).await.unwrap(), 36, "a failed job reads nothing more");
+    catalog.requeue_job(&staged.job).await.unwrap();
+    assert_eq!(catalog.planned_tokens(LOCAL_OWNER).await.unwrap(), 48);
     assert_eq!(catalog.usage(LOCAL_OWNER).await.unwrap().tokens, 36, "what is staged is not visible yet");
 }

@@ -137,6 +137,35 @@ async fn removal_takes_events_and_replies_of_complete_and_running_answers() {
 }
 
 #[tokio::test]
+async fn removal_takes_earlier_turns_out_of_requests_and_leaves_the_rest() {
+    let (dir, catalog) = open().await;
+    let corpus = catalog.create_corpus(LOCAL_OWNER, "c").await.unwrap().id;
+    ingest(&catalog, &corpus, vec![found("a", 1), found("b", 2)]).await;
+    let document = catalog.document(&corpus, "a").await.unwrap();
+    let request = json!({"max_output_tokens": 9, "history": [{"question": "?", "answer": MARKER.repeat(2)}]});
+    let asked = NewQuestion { request, ..question(&corpus) };
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let (id, _) = catalog.accept_answer(LOCAL_OWNER, &asked).await.unwrap();
+        catalog.start_answer(&id, 1, "f").await.unwrap();
+        catalog.note_sources(&id, std::slice::from_ref(&document.id)).await.unwrap();
+        ids.push(id);
+    }
+    catalog.complete_answer(&ids[0], &answer(&corpus, &document)).await.unwrap();
+    catalog.fail_answer(&ids[1], AnswerStatus::Cancelled, None).await.unwrap();
+    let (_, freed) = catalog.remove_document(&document).await.unwrap();
+    catalog.confirm_deleted(&freed).await.unwrap();
+    let request = async |id: &Id| catalog.answer(LOCAL_OWNER, id.as_str()).await.unwrap().request;
+    assert_eq!((request(&ids[0]).await, request(&ids[1]).await), (json!({}), json!({})));
+    assert_eq!(request(&ids[2]).await, json!({"max_output_tokens": 9}), "it can still run again");
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        // The headings of the other document's passages hold the marker once.
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        assert!(!bytes.windows(MARKER.len() * 2).any(|w| w == MARKER.repeat(2).as_bytes()));
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_outlives_a_document_pruned_by_an_ingest_is_stored_scrubbed() {
     let (_dir, catalog) = open().await;
     let corpus = catalog.create_corpus(LOCAL_OWNER, "c").await.unwrap().id;

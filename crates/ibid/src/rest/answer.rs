@@ -1,6 +1,6 @@
 //! The answer object: fresh from the engine, or as the catalog keeps it.
 
-use super::{Reason, time};
+use super::{Reason, described, time};
 use answer::{AnswerSpan, AttentionMap, Grounding, Related, Usage};
 use catalog::AnswerStatus;
 use serde::{Serialize, de::DeserializeOwned};
@@ -15,13 +15,15 @@ pub struct Answer {
     pub corpus_id: String,
     /// 0 until it runs.
     pub corpus_version: u64,
+    #[schema(required)]
     pub conversation_id: Option<String>,
-    /// `queued`, `running`, `completed`, `failed` or `cancelled`
-    #[schema(value_type = String)]
+    #[schema(schema_with = described::answer_status)]
     pub status: AnswerStatus,
     pub question: String,
+    #[schema(schema_with = described::answer_mode)]
     pub mode: String,
     /// Null until it is complete.
+    #[schema(required)]
     pub grounding: Option<Grounding>,
     pub text: String,
     pub citations: Vec<Citation>,
@@ -29,17 +31,23 @@ pub struct Answer {
     pub unsupported_spans: Vec<AnswerSpan>,
     /// Where to look further when the answer is not in the documents; no evidence. Told once, not kept.
     pub related: Vec<Related>,
+    #[schema(required)]
     pub attention_map: Option<AttentionMap>,
+    #[schema(required)]
     pub usage: Option<Usage>,
+    #[schema(required)]
     pub stop_reason: Option<String>,
+    #[schema(required)]
     pub error: Option<Reason>,
     /// A document it was composed from was removed, and what it took from there with it.
     pub source_removed: bool,
+    #[schema(required)]
     pub created_at: Option<String>,
 }
 
 /// A citation, or what is left of it once its document was removed.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = KeptCitation)]
 #[serde(untagged)]
 pub enum Citation {
     Whole(Box<answer::Citation>),

@@ -1,6 +1,6 @@
 //! The corpus object.
 
-use super::time;
+use super::{described, time};
 use catalog::{CorpusCounts, CorpusStorage, JobState};
 use serde::Serialize;
 use serde_json::Value;
@@ -15,15 +15,20 @@ pub struct Corpus {
     pub state: CorpusState,
     /// Newest version that questions see; 0 before the first.
     pub version: u64,
+    #[schema(required)]
     pub model: Option<CorpusModel>,
     pub counts: Counts,
     pub storage: Storage,
     /// The ingest under way, if any.
+    #[schema(required)]
     pub prefill: Option<Prefill>,
     #[schema(value_type = Object)]
     pub metadata: Value,
+    #[schema(required)]
     pub last_asked_at: Option<String>,
+    #[schema(required)]
     pub created_at: Option<String>,
+    #[schema(required)]
     pub updated_at: Option<String>,
 }
 
@@ -68,13 +73,18 @@ pub struct Storage {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Prefill {
     pub job_id: String,
+    /// `queued` until its turn comes, then `running`.
+    #[schema(schema_with = described::job_state)]
+    pub state: JobState,
     pub stage: String,
     pub unit: String,
     pub done: u64,
     pub total: u64,
     /// Units a second.
     pub rate: f64,
+    #[schema(required)]
     pub eta_s: Option<u64>,
+    #[schema(required)]
     pub heartbeat_at: Option<String>,
 }
 
@@ -135,6 +145,7 @@ fn prefill(job: &catalog::Job) -> Prefill {
     let progress = super::job(job).progress;
     Prefill {
         job_id: job.id.to_string(),
+        state: job.state,
         stage: progress.stage,
         unit: progress.unit,
         done: progress.done,

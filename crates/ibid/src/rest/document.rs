@@ -1,6 +1,6 @@
 //! The document object.
 
-use super::{Reason, time};
+use super::{Reason, described, time};
 use catalog::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -17,17 +17,19 @@ pub struct Document {
     pub media_type: String,
     pub sha256: String,
     pub bytes: u64,
-    /// `queued`, `extracting`, `prefilling`, `ready`, `needs_ocr`, `needs_password`, `failed` or `deleting`
-    #[schema(value_type = String)]
+    #[schema(schema_with = described::document_state)]
     pub state: State,
     /// 1, 2, … with every change of its bytes.
     pub version: u64,
     pub pages: u64,
     pub characters: u64,
     pub tokens: u64,
+    #[schema(required)]
     pub text_blake3: Option<String>,
     pub warnings: Vec<Warning>,
+    #[schema(required)]
     pub error: Option<Reason>,
+    #[schema(required)]
     pub created_at: Option<String>,
     /// The canonical text, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,9 +39,12 @@ pub struct Document {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Warning {
     pub code: String,
+    #[schema(required)]
     pub page: Option<u64>,
+    #[schema(required)]
     pub characters: Option<u64>,
     #[serde(default)]
+    #[schema(required)]
     pub detail: String,
 }
 

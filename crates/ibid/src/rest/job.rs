@@ -1,6 +1,6 @@
 //! The job object.
 
-use super::{Reason, time};
+use super::{Reason, described, time};
 use catalog::{JobKind, JobState};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -10,17 +10,20 @@ pub struct Job {
     /// `job`
     pub object: &'static str,
     pub id: String,
-    /// `ingest`, `import`, …
-    #[schema(value_type = String)]
+    #[schema(schema_with = described::job_kind)]
     pub kind: JobKind,
-    /// `queued`, `running`, `succeeded`, `failed` or `cancelled`
-    #[schema(value_type = String)]
+    #[schema(schema_with = described::job_state)]
     pub state: JobState,
+    #[schema(required)]
     pub corpus_id: Option<String>,
     pub progress: Progress,
+    #[schema(required)]
     pub error: Option<Reason>,
+    #[schema(required)]
     pub created_at: Option<String>,
+    #[schema(required)]
     pub heartbeat_at: Option<String>,
+    #[schema(required)]
     pub finished_at: Option<String>,
 }
 
@@ -33,7 +36,11 @@ pub struct Progress {
     pub unit: String,
     /// Units a second.
     pub rate: f64,
+    #[schema(required)]
     pub eta_s: Option<u64>,
+    /// Of KV, for what was prefilled; null in other stages and where no model is in use.
+    #[schema(required)]
+    pub kv_bytes: Option<u64>,
 }
 
 pub fn job(job: &catalog::Job) -> Job {
@@ -45,7 +52,7 @@ pub fn job(job: &catalog::Job) -> Job {
         kind: job.kind,
         state: job.state,
         corpus_id: job.corpus.as_ref().map(ToString::to_string),
-        progress: Progress { stage, done, total, unit, rate, eta_s },
+        progress: Progress { stage, done, total, unit, rate, eta_s, kv_bytes: None },
         error: Reason::of(job.error.as_ref()),
         created_at: time(job.created_ms),
         heartbeat_at: time(job.heartbeat_ms),

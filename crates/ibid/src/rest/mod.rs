@@ -2,14 +2,17 @@
 
 mod answer;
 mod corpus;
+pub mod described;
 mod document;
 mod job;
+mod whole;
 mod words;
 
 pub use answer::{Answer, Citation, answer, stored_answer};
 pub use corpus::{Corpus, corpus};
 pub use document::{Document, document};
 pub use job::{Job, job};
+pub use whole::{whole, whole_if_given};
 pub use words::{bytes, label, printable, warning};
 
 use catalog::Freed;
@@ -29,7 +32,9 @@ pub struct List<T> {
     pub object: &'static str,
     pub data: Vec<T>,
     /// `after` or `before` of the next request.
+    #[schema(required)]
     pub first_id: Option<String>,
+    #[schema(required)]
     pub last_id: Option<String>,
     pub has_more: bool,
 }

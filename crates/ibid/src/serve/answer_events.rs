@@ -6,7 +6,7 @@ use axum::response::{
     IntoResponse, Response,
     sse::{Event, KeepAlive, Sse},
 };
-use catalog::AnswerEvent;
+use catalog::{AnswerEvent, AnswerStatus};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -29,12 +29,23 @@ pub async fn stored(
     stored: &catalog::Answer,
     next: u64,
 ) -> Result<Vec<AnswerEvent>, Refusal> {
-    let all = service.catalog().events(&stored.owner, stored.id.as_str(), None).await?;
-    if all.is_empty() {
-        let data = serde_json::to_value(rest::stored_answer(stored))?;
-        return Ok(vec![AnswerEvent { seq: next, kind: "answer.completed".into(), data }]);
+    let mut all = service.catalog().events(&stored.owner, stored.id.as_str(), None).await?;
+    let ends = |event: &AnswerEvent| matches!(event.kind.as_str(), "answer.completed" | "error");
+    if !all.last().is_some_and(ends) {
+        // A process that ended just behind the answer has not told its end.
+        let seq = all.last().map_or(next, |last| last.seq + 1);
+        all.push(last_event(stored, seq)?);
     }
     Ok(all.into_iter().filter(|event| event.seq >= next).collect())
+}
+
+fn last_event(stored: &catalog::Answer, seq: u64) -> Result<AnswerEvent, Refusal> {
+    let object = rest::stored_answer(stored);
+    if let (AnswerStatus::Failed, Some(reason)) = (stored.status, &object.error) {
+        let told = Refusal::told(500, reason.code.clone(), reason.message.clone()).object();
+        return Ok(AnswerEvent { seq, kind: "error".into(), data: serde_json::to_value(told)? });
+    }
+    Ok(AnswerEvent { seq, kind: "answer.completed".into(), data: serde_json::to_value(object)? })
 }
 
 /// Events from number `next` on.

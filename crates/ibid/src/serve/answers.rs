@@ -3,6 +3,7 @@
 use super::{
     answer_events::{self, Follow},
     caller::Caller,
+    description::AnswerStreamEvent,
     extract::{Body, Path, Query},
     listing::{Order, PageQuery, list},
     live::Live,
@@ -28,7 +29,8 @@ use utoipa::ToSchema;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAnswer {
-    #[schema(min_length = 1)]
+    /// Holds a letter or a digit.
+    #[schema(min_length = 1, pattern = r"[\p{L}\p{N}]")]
     pub question: String,
     /// Server-sent events instead of one object.
     #[serde(default)]
@@ -41,14 +43,17 @@ pub struct NewAnswer {
     pub documents: Vec<String>,
     /// Earlier turns of it enter the prompt and the search; they are never cited.
     pub conversation_id: Option<String>,
+    #[serde(default, deserialize_with = "rest::whole_if_given")]
     #[schema(minimum = 1)]
     pub max_output_tokens: Option<u64>,
     /// 0 always takes the likeliest token.
     #[schema(minimum = 0, maximum = 100)]
-    pub temperature: Option<f32>,
+    pub temperature: Option<f64>,
     #[schema(exclusive_minimum = 0, maximum = 1)]
-    pub top_p: Option<f32>,
+    pub top_p: Option<f64>,
     /// Makes answers of a temperature above 0 repeatable.
+    #[serde(default, deserialize_with = "rest::whole_if_given")]
+    #[schema(format = "uint64", maximum = 18_446_744_073_709_551_615_u64)]
     pub seed: Option<u64>,
     /// Earlier turns of a chat that is kept elsewhere.
     #[serde(skip)]
@@ -81,9 +86,9 @@ impl From<AnswerMode> for Mode {
 /// Ask a corpus a question
 ///
 /// Waits for the answer; with `stream` its events as they come; with `Prefer: respond-async` a place to look for it.
-#[utoipa::path(post, path = "/v1/corpora/{corpus_id}/answers", tag = "answers",
+#[utoipa::path(post, path = "/v1/corpora/{corpus_id}/answers", tag = "answers", operation_id = "ask",
     params(("corpus_id" = String, Path), ("Prefer" = Option<String>, Header, description = "`respond-async`")), request_body = NewAnswer,
-    responses((status = 200, content((rest::Answer = "application/json"), (String = "text/event-stream"))),
+    responses((status = 200, content((rest::Answer = "application/json"), (AnswerStreamEvent = "text/event-stream"))),
         (status = 202, body = rest::Answer), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn ask(
     State(service): State<Arc<Service>>,
@@ -95,13 +100,14 @@ pub async fn ask(
     caller.allow(Scope::Ask)?;
     let corpus = caller.corpus(&service, &corpus).await?;
     let live = accept(&service, &caller, &corpus, &new).await?;
-    if new.stream {
-        return Ok(answer_events::stream(Follow::Live(live), 0));
-    }
     let id = live.id.to_string();
+    // Known before its first event, which comes when its turn does: it can be stopped and found again until then.
+    let location = [(LOCATION, format!("/v1/answers/{id}"))];
+    if new.stream {
+        return Ok((location, answer_events::stream(Follow::Live(live), 0)).into_response());
+    }
     if prefers_async(&headers) {
         let accepted = rest::stored_answer(&service.catalog().answer(&caller.owner, &id).await?);
-        let location = [(LOCATION, format!("/v1/answers/{id}"))];
         return Ok((StatusCode::ACCEPTED, location, Json(accepted)).into_response());
     }
     live.ended().await;
@@ -133,7 +139,7 @@ pub async fn accept(
         }
         None => None,
     };
-    service.questions.check_room()?;
+    let place = service.questions.reserve(&caller.owner)?;
     let question = NewQuestion {
         corpus: corpus.id.clone(),
         conversation,
@@ -142,9 +148,14 @@ pub async fn accept(
         seed: request.sampling.seed,
         request: serde_json::to_value(&request)?,
     };
-    let (id, _) = service.catalog().accept_answer(&caller.owner, &question).await?;
-    let accepted = service.catalog().answer(&caller.owner, id.as_str()).await?;
-    Ok(service.questions.enqueue(accepted))
+    let (catalog, questions, owner) =
+        (service.catalog().clone(), service.questions.clone(), caller.owner.clone());
+    // On a task of its own: what is accepted has to get into the line, also when the client leaves now.
+    let accepted = tokio::spawn(async move {
+        let (id, _) = catalog.accept_answer(&owner, &question).await?;
+        Ok::<_, catalog::Error>(questions.enqueue(place, catalog.answer(&owner, id.as_str()).await?))
+    });
+    Ok(accepted.await??)
 }
 
 async fn request(service: &Service, corpus: &Corpus, new: &NewAnswer) -> Result<AskRequest, Refusal> {
@@ -161,6 +172,8 @@ async fn request(service: &Service, corpus: &Corpus, new: &NewAnswer) -> Result<
     if new.max_output_tokens == Some(0) {
         return Err(Refusal::new(422, "bad_field", "max_output_tokens is at least 1"));
     }
+    // The smallest f32 above 0 stands for whatever is smaller.
+    let (temperature, top_p) = (temperature as f32, (top_p as f32).max(f32::MIN_POSITIVE));
     let defaults = AskRequest::new(&new.question, new.mode.into());
     Ok(AskRequest {
         documents: new.documents.clone(),
@@ -177,12 +190,19 @@ pub async fn finished(service: &Service, caller: &Caller, live: &Live) -> Result
         return Err(refusal);
     }
     let stored = service.catalog().answer(&caller.owner, live.id.as_str()).await?;
+    if matches!(stored.status, AnswerStatus::Queued | AnswerStatus::Running) {
+        let detail = format!(
+            "the service stops; the question is answered when it is started again, at /v1/answers/{}",
+            stored.id
+        );
+        return Err(Refusal::new(503, "stopping", detail));
+    }
     let related = live.related();
     Ok(rest::Answer { related, ..rest::stored_answer(&stored) })
 }
 
 /// List the answers of a corpus, newest first
-#[utoipa::path(get, path = "/v1/corpora/{corpus_id}/answers", tag = "answers", params(("corpus_id" = String, Path), PageQuery),
+#[utoipa::path(get, path = "/v1/corpora/{corpus_id}/answers", tag = "answers", operation_id = "list_answers", params(("corpus_id" = String, Path), PageQuery),
     responses((status = 200, body = List<rest::Answer>), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn of_corpus(
     State(service): State<Arc<Service>>,
@@ -204,7 +224,7 @@ async fn find(service: &Service, caller: &Caller, id: &str) -> Result<catalog::A
 }
 
 /// Show an answer
-#[utoipa::path(get, path = "/v1/answers/{answer_id}", tag = "answers", params(("answer_id" = String, Path)),
+#[utoipa::path(get, path = "/v1/answers/{answer_id}", tag = "answers", operation_id = "show_answer", params(("answer_id" = String, Path)),
     responses((status = 200, body = rest::Answer), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn show(
     State(service): State<Arc<Service>>,
@@ -216,9 +236,9 @@ pub async fn show(
 }
 
 /// Listen to an answer, from its beginning or from the event behind `Last-Event-ID`
-#[utoipa::path(get, path = "/v1/answers/{answer_id}/events", tag = "answers",
-    params(("answer_id" = String, Path), ("Last-Event-ID" = Option<u64>, Header)),
-    responses((status = 200, body = String, content_type = "text/event-stream"), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/v1/answers/{answer_id}/events", tag = "answers", operation_id = "follow_answer",
+    params(("answer_id" = String, Path), ("Last-Event-ID" = Option<u64>, Header, format = "uint64", maximum = 18_446_744_073_709_551_615_u64)),
+    responses((status = 200, body = AnswerStreamEvent, content_type = "text/event-stream"), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn events(
     State(service): State<Arc<Service>>,
     caller: Caller,
@@ -244,7 +264,7 @@ pub async fn events(
 }
 
 /// Stop an answer
-#[utoipa::path(post, path = "/v1/answers/{answer_id}/cancel", tag = "answers", params(("answer_id" = String, Path)),
+#[utoipa::path(post, path = "/v1/answers/{answer_id}/cancel", tag = "answers", operation_id = "cancel_answer", params(("answer_id" = String, Path)),
     responses((status = 200, body = rest::Answer), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn cancel(
     State(service): State<Arc<Service>>,
@@ -266,7 +286,7 @@ pub async fn cancel(
 }
 
 /// Delete an answer; one that runs is stopped
-#[utoipa::path(delete, path = "/v1/answers/{answer_id}", tag = "answers", params(("answer_id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/answers/{answer_id}", tag = "answers", operation_id = "delete_answer", params(("answer_id" = String, Path)),
     responses((status = 200, body = DeletedAnswer), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn delete(
     State(service): State<Arc<Service>>,
@@ -301,7 +321,7 @@ pub struct Replayed {
 }
 
 /// Give an answer again from its plan and compare
-#[utoipa::path(post, path = "/v1/answers/{answer_id}/replay", tag = "answers", params(("answer_id" = String, Path)),
+#[utoipa::path(post, path = "/v1/answers/{answer_id}/replay", tag = "answers", operation_id = "replay_answer", params(("answer_id" = String, Path)),
     responses((status = 200, body = Replayed), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn replay(
     State(service): State<Arc<Service>>,
@@ -309,13 +329,22 @@ pub async fn replay(
     Path(id): Path<String>,
 ) -> Result<Json<Replayed>, Refusal> {
     caller.allow(Scope::Ask)?;
+    caller.allow(Scope::Read)?;
     let stored = find(&service, &caller, &id).await?;
     if stored.status != AnswerStatus::Completed {
         let detail = format!("answer {id} is {}; only a complete one can be given again", stored.status);
         return Err(Refusal::new(409, "cannot_replay", detail));
     }
+    let busy =
+        || Refusal::busy("replay_busy", "another answer is being given again; try again in a moment", 2);
+    let permit = service.replaying.clone().try_acquire_owned().map_err(|_| busy())?;
     let (ingest, owner) = (service.ingest.clone(), caller.owner.clone());
     // On a task of its own: the model runs on its thread.
-    let replay = tokio::spawn(async move { answer::replay(&ingest, &owner, &id).await }).await??;
+    let replay = tokio::spawn(async move {
+        let replay = answer::replay(&ingest, &owner, &id).await;
+        drop(permit);
+        replay
+    });
+    let replay = replay.await??;
     Ok(Json(Replayed { object: "replay", identical: replay.identical, answer: rest::answer(&replay.answer) }))
 }

@@ -27,7 +27,8 @@ const TITLE_LIMIT: usize = 200;
 #[serde(deny_unknown_fields)]
 pub struct NewConversation {
     pub corpus_id: String,
-    #[schema(max_length = 200)]
+    /// One line.
+    #[schema(max_length = 200, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     pub title: Option<String>,
 }
 
@@ -42,8 +43,10 @@ pub struct Conversation {
     /// Oldest first; only where one conversation is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answers: Option<Vec<rest::Answer>>,
+    #[schema(required)]
     pub created_at: Option<String>,
     /// When its newest answer was asked for.
+    #[schema(required)]
     pub updated_at: Option<String>,
 }
 
@@ -70,6 +73,7 @@ pub struct ConversationQuery {
     /// Id of the first object seen.
     pub before: Option<String>,
     /// `asc` or `desc`
+    #[param(inline)]
     pub order: Option<Order>,
 }
 
@@ -86,7 +90,7 @@ fn object(conversation: &catalog::Conversation) -> Conversation {
 }
 
 /// Begin a conversation
-#[utoipa::path(post, path = "/v1/conversations", tag = "conversations", request_body = NewConversation,
+#[utoipa::path(post, path = "/v1/conversations", tag = "conversations", operation_id = "create_conversation", request_body = NewConversation,
     responses((status = 201, body = Conversation), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn create(
     State(service): State<Arc<Service>>,
@@ -112,7 +116,7 @@ fn checked_title(title: &str) -> Result<&str, Refusal> {
 }
 
 /// List conversations, newest first
-#[utoipa::path(get, path = "/v1/conversations", tag = "conversations", params(ConversationQuery),
+#[utoipa::path(get, path = "/v1/conversations", tag = "conversations", operation_id = "list_conversations", params(ConversationQuery),
     responses((status = 200, body = List<Conversation>), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn list(
     State(service): State<Arc<Service>>,
@@ -145,7 +149,7 @@ pub async fn list(
 }
 
 /// Show a conversation with its answers
-#[utoipa::path(get, path = "/v1/conversations/{conversation_id}", tag = "conversations", params(("conversation_id" = String, Path)),
+#[utoipa::path(get, path = "/v1/conversations/{conversation_id}", tag = "conversations", operation_id = "show_conversation", params(("conversation_id" = String, Path)),
     responses((status = 200, body = Conversation), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn show(
     State(service): State<Arc<Service>>,
@@ -160,7 +164,7 @@ pub async fn show(
 }
 
 /// Delete a conversation with its answers
-#[utoipa::path(delete, path = "/v1/conversations/{conversation_id}", tag = "conversations", params(("conversation_id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/conversations/{conversation_id}", tag = "conversations", operation_id = "delete_conversation", params(("conversation_id" = String, Path)),
     responses((status = 200, body = DeletedConversation), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn delete(
     State(service): State<Arc<Service>>,

@@ -3,6 +3,7 @@
 use super::{
     caller::Caller,
     extract::{Body, Path, Query},
+    jobs::sifted,
     listing::{Order, PageQuery},
     refusal::{ProblemObject, Refusal},
     service::Service,
@@ -14,7 +15,7 @@ use axum::{
     http::{StatusCode, header::LOCATION},
     response::IntoResponse,
 };
-use catalog::{Corpus, Scope};
+use catalog::{Corpus, Page, Scope};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -25,8 +26,12 @@ const NAME_LIMIT: usize = 200;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewCorpus {
-    /// Unique among the caller's corpora.
-    #[schema(min_length = 1, max_length = 200)]
+    /// Unique among the caller's corpora: one line, not blank, not beginning with `corp_` like an id.
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^(?!\s*corp_)[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
     pub name: String,
 }
 
@@ -40,7 +45,7 @@ pub async fn object(service: &Service, corpus: &Corpus) -> Result<rest::Corpus, 
 }
 
 /// Create a corpus
-#[utoipa::path(post, path = "/v1/corpora", tag = "corpora", request_body = NewCorpus,
+#[utoipa::path(post, path = "/v1/corpora", tag = "corpora", operation_id = "create_corpus", request_body = NewCorpus,
     responses((status = 201, body = rest::Corpus), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn create(
     State(service): State<Arc<Service>>,
@@ -71,7 +76,7 @@ pub fn checked_name(name: &str) -> Result<&str, Refusal> {
 }
 
 /// List corpora, newest first
-#[utoipa::path(get, path = "/v1/corpora", tag = "corpora", params(PageQuery),
+#[utoipa::path(get, path = "/v1/corpora", tag = "corpora", operation_id = "list_corpora", params(PageQuery),
     responses((status = 200, body = List<rest::Corpus>), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn list(
     State(service): State<Arc<Service>>,
@@ -79,16 +84,28 @@ pub async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<Json<List<rest::Corpus>>, Refusal> {
     caller.allow(Scope::Read)?;
-    let listed = service.catalog().list_corpora(&caller.owner, &query.page(Order::Desc)?).await?;
+    let page = query.page(Order::Desc)?;
+    for cursor in page.after.iter().chain(&page.before) {
+        caller.corpus(&service, cursor).await?;
+    }
+    let rows = |page: Page| {
+        let (catalog, owner) = (service.catalog().clone(), caller.owner.clone());
+        async move { catalog.list_corpora(&owner, &page).await }
+    };
+    let listed = if caller.corpora.is_none() {
+        rows(page).await?
+    } else {
+        sifted::<Corpus, _>(page, rows, |corpus| &corpus.id, |corpus| caller.sees(&corpus.id)).await?
+    };
     let mut objects = Vec::new();
-    for corpus in listed.items.iter().filter(|corpus| caller.sees(&corpus.id)) {
+    for corpus in &listed.items {
         objects.push(object(&service, corpus).await?);
     }
     Ok(Json(List::new(objects, listed.has_more, |corpus| &corpus.id)))
 }
 
 /// Show a corpus
-#[utoipa::path(get, path = "/v1/corpora/{corpus_id}", tag = "corpora", params(("corpus_id" = String, Path)),
+#[utoipa::path(get, path = "/v1/corpora/{corpus_id}", tag = "corpora", operation_id = "show_corpus", params(("corpus_id" = String, Path)),
     responses((status = 200, body = rest::Corpus), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn show(
     State(service): State<Arc<Service>>,
@@ -101,7 +118,7 @@ pub async fn show(
 }
 
 /// Delete a corpus with its documents and answers
-#[utoipa::path(delete, path = "/v1/corpora/{corpus_id}", tag = "corpora", params(("corpus_id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/corpora/{corpus_id}", tag = "corpora", operation_id = "delete_corpus", params(("corpus_id" = String, Path)),
     responses((status = 200, body = rest::Deleted), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn delete(
     State(service): State<Arc<Service>>,
@@ -110,7 +127,7 @@ pub async fn delete(
 ) -> Result<Json<rest::Deleted>, Refusal> {
     caller.allow(Scope::Write)?;
     let corpus = caller.corpus(&service, &id).await?;
-    service.questions.cancel_corpus(&corpus.id);
+    service.questions.cancel_corpus(&corpus.id).await;
     let freed = service.ingest.stores.remove_corpus(&corpus.id).await?;
     Ok(Json(rest::freed("corpus.deleted", corpus.id.as_str(), &freed)))
 }

@@ -17,7 +17,7 @@ use axum::{
     http::{StatusCode, header::LOCATION},
     response::{IntoResponse, Response},
 };
-use catalog::{Catalog, Corpus, Document, JobState, Scope, StoredText};
+use catalog::{Catalog, Corpus, Digest, Document, JobState, Scope, StoredText};
 use ingest::{Accepted, Received};
 use serde::Serialize;
 use std::{
@@ -33,6 +33,7 @@ pub struct Upload {
     pub object: &'static str,
     pub corpus_id: String,
     /// The job that reads what was accepted; null when nothing is new.
+    #[schema(required)]
     pub job_id: Option<String>,
     /// In the order of the parts.
     pub results: Vec<UploadResult>,
@@ -43,13 +44,16 @@ pub struct UploadResult {
     /// The document path: the part's file name, cleaned.
     pub name: String,
     pub status: UploadStatus,
+    #[schema(required)]
     pub document_id: Option<String>,
     /// Bytes that came.
     pub bytes: u64,
     /// Null for a file that was not read whole.
+    #[schema(required)]
     pub sha256: Option<String>,
     /// The caller had these bytes already.
     pub deduplicated: bool,
+    #[schema(required)]
     pub error: Option<Reason>,
 }
 
@@ -124,6 +128,7 @@ pub async fn delete(
     caller.allow(Scope::Write)?;
     let document = caller.document(&service, &id).await?;
     check_at_rest(service.catalog(), &document).await?;
+    service.questions.cancel_quoting(&document.corpus, &document.id).await;
     let freed = service.ingest.stores.remove_document(&document).await?;
     Ok(Json(rest::freed("document.deleted", document.id.as_str(), &freed)))
 }
@@ -170,14 +175,20 @@ pub fn stored_text(document: &Document) -> Result<StoredText, Refusal> {
 /// in its place.
 pub async fn take_in(
     service: Arc<Service>,
+    caller: Caller,
     corpus: Corpus,
     arrived: Vec<Arrived>,
 ) -> Result<Upload, Refusal> {
     // On a task of its own: a client that leaves now must not leave files behind that no job reads.
-    tokio::spawn(accept(service, corpus, arrived)).await?
+    tokio::spawn(accept(service, caller, corpus, arrived)).await?
 }
 
-async fn accept(service: Arc<Service>, corpus: Corpus, arrived: Vec<Arrived>) -> Result<Upload, Refusal> {
+async fn accept(
+    service: Arc<Service>,
+    caller: Caller,
+    corpus: Corpus,
+    arrived: Vec<Arrived>,
+) -> Result<Upload, Refusal> {
     let (mut results, mut uploads) = (Vec::new(), Vec::new());
     let mut seen = HashSet::new();
     for Arrived { path, bytes, outcome } in arrived {
@@ -193,9 +204,9 @@ async fn accept(service: Arc<Service>, corpus: Corpus, arrived: Vec<Arrived>) ->
         match outcome {
             Ok(received) => {
                 let sha256 = received.file.sha256;
-                let known = service.catalog().file_with_bytes(&corpus.owner, sha256).await?;
+                let known = has(service.catalog(), &caller, sha256).await?;
                 result.status = UploadStatus::Accepted;
-                result.deduplicated = !seen.insert(sha256) || known.is_some();
+                result.deduplicated = !seen.insert(sha256) || known;
                 result.sha256 = Some(sha256.to_string());
                 uploads.push(ingest::Upload { path, received });
             }
@@ -218,6 +229,17 @@ async fn accept(service: Arc<Service>, corpus: Corpus, arrived: Vec<Arrived>) ->
         service.jobs.push(job);
     }
     Ok(Upload { object: "upload", corpus_id: corpus.id.to_string(), job_id, results })
+}
+
+/// Whether the caller has these bytes in a corpus that it sees: of others a restricted key learns nothing.
+async fn has(catalog: &Catalog, caller: &Caller, sha256: Digest) -> Result<bool, catalog::Error> {
+    let Some(file) = catalog.file_with_bytes(&caller.owner, sha256).await? else { return Ok(false) };
+    match catalog.file_of(&caller.owner, file.id.as_str()).await {
+        Ok(documents) => Ok(documents.iter().any(|document| caller.sees(&document.corpus))),
+        // Only questions that began before still see it.
+        Err(catalog::Error::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Errors: 422 when the corpus would have more documents than it may.
@@ -247,5 +269,36 @@ fn name_documents(results: &mut [UploadResult], accepted: &Accepted) {
             result.status = status;
             result.document_id = Some(id.to_owned());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use catalog::{FoundFile, JobKind, LOCAL_OWNER, NewFile, Plan, Start};
+
+    #[tokio::test]
+    async fn a_restricted_caller_learns_nothing_of_bytes_in_other_corpora() {
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(&folder.path().join("catalog.sqlite")).await.unwrap();
+        let secret = catalog.create_corpus(LOCAL_OWNER, "secret").await.unwrap().id;
+        let open = catalog.create_corpus(LOCAL_OWNER, "open").await.unwrap().id;
+        let sha256 = Digest([7; 32]);
+        let file = FoundFile { path: "a.txt".into(), file: NewFile { sha256, bytes: 1 } };
+        let plan = Plan { added: vec![file], ..Plan::default() };
+        let start = Start::Queue { kind: JobKind::Ingest, params: serde_json::Value::Null };
+        catalog.begin_ingest(LOCAL_OWNER, &secret, &plan, start).await.unwrap();
+        let caller = |owner: &str, corpora| Caller {
+            owner: owner.to_owned(),
+            scopes: [Scope::Write].into(),
+            corpora,
+            expires_ms: None,
+            open: false,
+        };
+        let knows = async |caller: Caller| has(&catalog, &caller, sha256).await.unwrap();
+        assert!(knows(caller(LOCAL_OWNER, None)).await);
+        assert!(knows(caller(LOCAL_OWNER, Some(vec![secret]))).await);
+        assert!(!knows(caller(LOCAL_OWNER, Some(vec![open]))).await);
+        assert!(!knows(caller("other", None)).await);
     }
 }

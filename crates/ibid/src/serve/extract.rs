@@ -1,6 +1,6 @@
 //! Bodies, queries and paths of requests; what does not fit is told as a problem object.
 
-use super::refusal::Refusal;
+use super::{refusal::Refusal, service::Service};
 use axum::{
     Json,
     extract::{
@@ -10,19 +10,40 @@ use axum::{
     http::request::Parts,
 };
 use serde::de::DeserializeOwned;
+use std::{sync::Arc, time::Duration};
 
 /// A JSON body.
 pub struct Body<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Body<T> {
     type Rejection = Refusal;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        match Json::<T>::from_request(request, state).await {
+    async fn from_request(request: Request, service: &Arc<Service>) -> Result<Self, Refusal> {
+        let read = tokio::time::timeout(BODY_TIME, Json::<T>::from_request(request, service)).await;
+        match read.map_err(|_| too_slow())? {
             Ok(Json(value)) => Ok(Self(value)),
+            Err(rejection) if rejection.status() == 413 => {
+                Err(too_long(service.settings.service.request_bytes))
+            }
             Err(rejection) => Err(refused(&rejection)),
         }
     }
+}
+
+/// For a body that is held in memory.
+pub const BODY_TIME: Duration = Duration::from_secs(30);
+
+pub fn too_slow() -> Refusal {
+    Refusal::new(408, "too_slow", format!("the request did not come within {} s", BODY_TIME.as_secs()))
+}
+
+/// Of a body that is held in memory.
+pub fn too_long(limit: u64) -> Refusal {
+    let detail = format!(
+        "the request is too long, request_bytes = {limit} allows no more; shorten it or raise service.request_bytes in \
+         the configuration"
+    );
+    Refusal::new(413, "too_long", detail)
 }
 
 fn refused(rejection: &JsonRejection) -> Refusal {
@@ -30,7 +51,6 @@ fn refused(rejection: &JsonRejection) -> Refusal {
         JsonRejection::JsonSyntaxError(_) => (400, "bad_json"),
         JsonRejection::MissingJsonContentType(_) => (415, "not_json"),
         JsonRejection::JsonDataError(_) => (422, "bad_field"),
-        other if other.status() == 413 => (413, "too_long"),
         _ => (400, "bad_request"),
     };
     Refusal::new(status, code, rejection.body_text())

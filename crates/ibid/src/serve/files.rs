@@ -24,6 +24,8 @@ const CHUNK: usize = 256 << 10;
 const PATH_LIMIT: usize = 1_000;
 /// Longest extension that a shortened path keeps, bytes.
 const EXTENSION_LIMIT: usize = 16;
+/// Hex digits of the hash that tells shortened paths apart.
+const HASH_DIGITS: usize = 16;
 /// The path of a file without a name.
 const NAMELESS: &str = "document";
 
@@ -114,6 +116,7 @@ pub fn document_path(name: &str) -> String {
     if path.is_empty() { NAMELESS.to_owned() } else { shortened(path) }
 }
 
+/// A long path becomes its beginning with a hash of all of it: two that differ stay two.
 fn shortened(path: String) -> String {
     if path.len() <= PATH_LIMIT {
         return path;
@@ -123,9 +126,11 @@ fn shortened(path: String) -> String {
         Some((_, extension)) if extension.len() <= EXTENSION_LIMIT => format!(".{extension}"),
         _ => String::new(),
     };
-    let end = path.floor_char_boundary(PATH_LIMIT - extension.len());
-    let start = path.get(..end).unwrap_or_default().trim_end_matches('/');
-    format!("{start}{extension}")
+    let hash = blake3::hash(path.as_bytes()).to_hex();
+    let end = format!("-{}{extension}", hash.get(..HASH_DIGITS).unwrap_or_default());
+    let start = path.get(..path.floor_char_boundary(PATH_LIMIT - end.len())).unwrap_or_default();
+    // What the hash is part of is no step such as `..`, wherever the path was cut.
+    format!("{start}{end}")
 }
 
 #[cfg(test)]
@@ -155,11 +160,26 @@ mod tests {
     fn a_long_path_keeps_its_extension() {
         let path = document_path(&format!("{}.pdf", "é".repeat(2_000)));
         assert!(path.len() <= PATH_LIMIT && path.len() > PATH_LIMIT - 4, "{}", path.len());
-        assert!(path.starts_with("éé") && path.ends_with("é.pdf"));
+        assert!(path.starts_with("éé") && path.ends_with(".pdf"));
         let bare = document_path(&"a".repeat(4_096));
-        assert_eq!(bare, "a".repeat(PATH_LIMIT));
+        assert!(bare.len() == PATH_LIMIT && bare.starts_with("aaa"), "{bare}");
         let hostile = document_path(&format!("a.{}", "b".repeat(4_096)));
         assert_eq!(hostile.len(), PATH_LIMIT);
+    }
+
+    #[test]
+    fn long_paths_that_differ_stay_different_and_hold_no_steps() {
+        let long = "a".repeat(4_096);
+        assert_ne!(document_path(&format!("{long}b")), document_path(&format!("{long}c")));
+        assert_eq!(document_path(&format!("{long}b")), document_path(&format!("{long}b")));
+        // Dots and slashes wherever the cut falls.
+        for before in PATH_LIMIT - 40..=PATH_LIMIT {
+            for name in ["/..a..........................", "/.a.b/c.d", "...../x", "/x."] {
+                let path = document_path(&format!("{}{name}", "a".repeat(before)));
+                assert!(path.len() <= PATH_LIMIT, "{path}");
+                assert!(path.split('/').all(|step| !matches!(step, "" | "." | "..")), "{path}");
+            }
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use std::{net::IpAddr, sync::Arc, time::Instant};
+use tokio::task::AbortHandle;
 
 tokio::task_local! {
     static REQUEST_ID: String;
@@ -57,9 +58,21 @@ pub async fn guard(State(service): State<Arc<Service>>, request: Request, next: 
 
 /// A handler that panics answers 500 like any other failure; the next request is served.
 pub async fn catch_panics(request: Request, next: Next) -> Response {
-    match tokio::spawn(same_request(next.run(request))).await {
+    // Looking something up ends with its client; what changes something is carried out.
+    let looks = request.method() == Method::GET;
+    let work = tokio::spawn(same_request(next.run(request)));
+    let _ends = looks.then(|| AbortOnDrop(work.abort_handle()));
+    match work.await {
         Ok(response) => response,
         Err(_) => Refusal::new(500, "internal", "a handler stopped unexpectedly").into_response(),
+    }
+}
+
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -76,13 +89,19 @@ fn id_of(headers: &HeaderMap) -> String {
 fn check(host_names: &[String], request: &Request) -> Result<(), Refusal> {
     let headers = request.headers();
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let host =
-        text(header::HOST).or_else(|| request.uri().authority().map(|a| a.as_str())).unwrap_or_default();
-    if !is_ours(host_name(host), host_names) {
-        let detail =
-            format!("{host:?} is no name of this service; add it to service.host_names of the configuration");
+    let authority = request.uri().authority().map(|authority| authority.as_str());
+    let hosts = headers.get_all(header::HOST).iter().map(|value| value.to_str().unwrap_or_default());
+    let named: Vec<&str> = hosts.chain(authority).collect();
+    // Every name that is given has to be one of ours, and there has to be one.
+    if let Some(foreign) = named.iter().find(|name| !is_ours(host_name(name), host_names)) {
+        let detail = format!(
+            "{foreign:?} is no name of this service; add it to service.host_names of the configuration"
+        );
         return Err(Refusal::new(403, "foreign_host", detail));
     }
+    let Some(host) = named.first().copied() else {
+        return Err(Refusal::new(403, "foreign_host", "the request names no host"));
+    };
     // A link on another site may open a page, nothing else.
     let opens_page = request.method() == Method::GET
         && !request.uri().path().starts_with("/v1/")

@@ -5,14 +5,14 @@ use axum::{extract::State, http::StatusCode};
 use std::sync::Arc;
 
 /// Whether the process lives
-#[utoipa::path(get, path = "/healthz", tag = "service",
+#[utoipa::path(get, path = "/healthz", tag = "service", security(()),
     responses((status = 200, body = String, content_type = "text/plain")))]
 pub async fn healthz() -> &'static str {
     "ok"
 }
 
 /// Whether it takes requests
-#[utoipa::path(get, path = "/readyz", tag = "service",
+#[utoipa::path(get, path = "/readyz", tag = "service", security(()),
     responses((status = 200, body = String, content_type = "text/plain"), (status = 503, body = String, content_type = "text/plain")))]
 pub async fn readyz(State(service): State<Arc<Service>>) -> (StatusCode, &'static str) {
     if service.stopping.requested() {

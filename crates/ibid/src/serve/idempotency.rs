@@ -5,7 +5,13 @@
 //! be hashed before it is carried out, for it is never held in memory: there its length stands for its bytes, and a
 //! length has to be given. An upload of other files of the very same length under a used key is taken for the first.
 
-use super::{caller::Caller, guard::same_request, refusal::Refusal, service::Service};
+use super::{
+    caller::Caller,
+    extract::{BODY_TIME, too_long, too_slow},
+    guard::same_request,
+    refusal::Refusal,
+    service::Service,
+};
 use axum::{
     body::{Body, HttpBody, to_bytes},
     extract::{Request, State},
@@ -111,10 +117,10 @@ fn checked_key(headers: &HeaderMap) -> Result<String, Refusal> {
 }
 
 async fn whole(body: Body, limit: u64) -> Result<axum::body::Bytes, Refusal> {
-    to_bytes(body, usize::try_from(limit).unwrap_or(usize::MAX)).await.map_err(|error| {
+    let read = tokio::time::timeout(BODY_TIME, to_bytes(body, usize::try_from(limit).unwrap_or(usize::MAX)));
+    read.await.map_err(|_| too_slow())?.map_err(|error| {
         if error.into_inner().is::<http_body_util::LengthLimitError>() {
-            let detail = format!("the request is too long, request_bytes = {limit} allows no more");
-            return Refusal::new(413, "too_long", detail);
+            return too_long(limit);
         }
         Refusal::new(400, "bad_request", "the request ended before its body did")
     })

@@ -2,6 +2,7 @@
 
 use super::{
     caller::Caller,
+    description::JobStreamEvent,
     extract::{Path, Query},
     listing::{self, Order, PageQuery},
     refusal::{ProblemObject, Refusal},
@@ -19,6 +20,7 @@ use axum::{
 };
 use base::Id;
 use catalog::{Job, JobKind, JobState, Listed, Page, Scope};
+use ingest::Stage;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -33,7 +35,7 @@ const SIFTED: u32 = 500;
 type Sender = mpsc::Sender<Result<Event, Infallible>>;
 
 /// List jobs, newest first
-#[utoipa::path(get, path = "/v1/jobs", tag = "jobs", params(PageQuery),
+#[utoipa::path(get, path = "/v1/jobs", tag = "jobs", operation_id = "list_jobs", params(PageQuery),
     responses((status = 200, body = List<rest::Job>), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn list(
     State(service): State<Arc<Service>>,
@@ -53,11 +55,11 @@ pub async fn list(
         None => rows(page).await?,
         Some(_) => sifted::<Job, _>(page, rows, |job| &job.id, |job| visible(&caller, job)).await?,
     };
-    Ok(Json(listing::list(&listed, rest::job, |job| &job.id)))
+    Ok(Json(listing::list(&listed, |job| object(&service, job), |job| &job.id)))
 }
 
 /// Show a job
-#[utoipa::path(get, path = "/v1/jobs/{job_id}", tag = "jobs", params(("job_id" = String, Path)),
+#[utoipa::path(get, path = "/v1/jobs/{job_id}", tag = "jobs", operation_id = "show_job", params(("job_id" = String, Path)),
     responses((status = 200, body = rest::Job), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn show(
     State(service): State<Arc<Service>>,
@@ -65,13 +67,13 @@ pub async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<rest::Job>, Refusal> {
     caller.allow(Scope::Read)?;
-    Ok(Json(rest::job(&job_of(&service, &caller, &id).await?)))
+    Ok(Json(object(&service, &job_of(&service, &caller, &id).await?)))
 }
 
 /// Ask a job to stop
 ///
 /// One that has not begun is thrown away at once; one that runs stops at its next safe point.
-#[utoipa::path(post, path = "/v1/jobs/{job_id}/cancel", tag = "jobs", params(("job_id" = String, Path)),
+#[utoipa::path(post, path = "/v1/jobs/{job_id}/cancel", tag = "jobs", operation_id = "cancel_job", params(("job_id" = String, Path)),
     responses((status = 200, body = rest::Job), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn cancel(
     State(service): State<Arc<Service>>,
@@ -80,17 +82,19 @@ pub async fn cancel(
 ) -> Result<Json<rest::Job>, Refusal> {
     caller.allow(Scope::Write)?;
     let job = job_of(&service, &caller, &id).await?;
-    if ended(job.state) {
+    // What a failed ingest staged waits to be tried again; this is how to be rid of it.
+    let waits = job.kind == JobKind::Ingest && job.state == JobState::Failed;
+    if ended(job.state) && !waits {
         let detail = format!("job {id} is already {}; there is nothing to stop", job.state);
         return Err(Refusal::new(409, "job_finished", detail));
     }
-    Ok(Json(rest::job(&service.jobs.cancel(&caller.owner, &id).await?)))
+    Ok(Json(object(&service, &service.jobs.cancel(&caller.owner, &id).await?)))
 }
 
 /// Go on with a failed ingest
 ///
 /// What it had read is kept; it goes on behind the jobs that wait.
-#[utoipa::path(post, path = "/v1/jobs/{job_id}/retry", tag = "jobs", params(("job_id" = String, Path)),
+#[utoipa::path(post, path = "/v1/jobs/{job_id}/retry", tag = "jobs", operation_id = "retry_job", params(("job_id" = String, Path)),
     responses((status = 202, body = rest::Job), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn retry(
     State(service): State<Arc<Service>>,
@@ -107,16 +111,16 @@ pub async fn retry(
     }
     service.catalog().requeue_job(&job.id).await?;
     let job = service.catalog().job(&caller.owner, &id).await?;
-    let object = rest::job(&job);
+    let queued = object(&service, &job);
     service.jobs.push(job);
-    Ok((StatusCode::ACCEPTED, Json(object)))
+    Ok((StatusCode::ACCEPTED, Json(queued)))
 }
 
 /// Follow a job
 ///
 /// `job.progress` with the job whenever it changed; `job.finished` with the job is the last event.
-#[utoipa::path(get, path = "/v1/jobs/{job_id}/events", tag = "jobs", params(("job_id" = String, Path)),
-    responses((status = 200, body = String, content_type = "text/event-stream"), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/v1/jobs/{job_id}/events", tag = "jobs", operation_id = "follow_job", params(("job_id" = String, Path)),
+    responses((status = 200, body = JobStreamEvent, content_type = "text/event-stream"), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn events(
     State(service): State<Arc<Service>>,
     caller: Caller,
@@ -135,7 +139,7 @@ async fn follow(service: Arc<Service>, first: Job, to: Sender) {
     loop {
         let last = ended(job.state);
         let name = if last { "job.finished" } else { "job.progress" };
-        if !tell(&to, name, &rest::job(&job)).await || last {
+        if !tell(&to, name, &object(&service, &job)).await || last {
             return;
         }
         job = loop {
@@ -168,6 +172,16 @@ async fn tell(to: &Sender, name: &str, object: &impl serde::Serialize) -> bool {
 
 fn ended(state: JobState) -> bool {
     !matches!(state, JobState::Queued | JobState::Running)
+}
+
+/// A job with the KV that it has written so far.
+fn object(service: &Service, job: &Job) -> rest::Job {
+    let mut object = rest::job(job);
+    if object.progress.unit == Stage::Prefill.unit() {
+        let per_token = service.ingest.engine.kv_bytes_per_token();
+        object.progress.kv_bytes = Some(object.progress.done.saturating_mul(per_token));
+    }
+    object
 }
 
 async fn job_of(service: &Service, caller: &Caller, id: &str) -> Result<Job, Refusal> {

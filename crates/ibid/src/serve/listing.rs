@@ -20,6 +20,7 @@ pub struct PageQuery {
     /// Id of the first object seen.
     pub before: Option<String>,
     /// `asc` or `desc`
+    #[param(inline)]
     pub order: Option<Order>,
 }
 

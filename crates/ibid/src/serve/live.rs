@@ -7,7 +7,7 @@ use catalog::{AnswerEvent, Catalog};
 use scout::Cancel;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -21,6 +21,8 @@ pub struct Live {
     pub corpus: Id,
     pub cancel: Cancel,
     said: Mutex<Said>,
+    /// What it is composed from, once that is known.
+    sources: OnceLock<Vec<Id>>,
     /// Number of events, and whether there will be no more.
     told: watch::Sender<(usize, bool)>,
 }
@@ -45,6 +47,7 @@ impl Live {
             corpus: accepted.corpus.clone(),
             cancel: Cancel::default(),
             said: Mutex::default(),
+            sources: OnceLock::new(),
             told: watch::Sender::new((0, false)),
         }
     }
@@ -68,7 +71,11 @@ impl Live {
                 self.keep(Kept::Started(corpus_version));
                 ("answer.created", json!({ "answer_id": self.id.as_str(), "corpus_version": corpus_version }))
             }
-            AskEvent::Composing { sources } => return self.keep(Kept::Sources(sources)),
+            AskEvent::Composing { sources } => {
+                // Said again after a damaged segment was rebuilt: of the same passages.
+                let _ = self.sources.set(sources.clone());
+                return self.keep(Kept::Sources(sources));
+            }
             AskEvent::Loading { kv_bytes_done, kv_bytes_total } => (
                 "corpus.loading",
                 json!({ "kv_bytes_done": kv_bytes_done, "kv_bytes_total": kv_bytes_total }),
@@ -80,6 +87,11 @@ impl Live {
         for event in self.append(vec![(kind, data)]) {
             self.keep(Kept::Event(event));
         }
+    }
+
+    /// Whether it could take words from the document: until its sources are known, from any.
+    pub fn may_quote(&self, document: &Id) -> bool {
+        self.sources.get().is_none_or(|sources| sources.contains(document))
     }
 
     fn keep(&self, kept: Kept) {

@@ -4,8 +4,10 @@
 mod answer_events;
 mod answers;
 mod caller;
+mod connections;
 mod conversations;
 mod corpora;
+mod description;
 mod documents;
 mod embedded;
 mod extract;
@@ -59,21 +61,21 @@ pub async fn run(owner: &Arc<Owner>, settings: &Settings, args: &Serve, out: &Ou
         );
         return Err(Failure::new(400, "no_key", detail).into());
     }
+    begin_log();
     let ingest = owner.ingest(settings, out).await?;
     let listener = TcpListener::bind(args.address)
         .await
         .with_context(|| format!("cannot listen on {}; choose another with --address", args.address))?;
     let address = listener.local_addr()?;
     let service = Service::start(owner.clone(), ingest, settings.clone(), address).await?;
-    announce(address, loopback && !keys, out);
+    announce(address, service.is_open().await?, out);
     let router = router::router(service.clone());
-    let cancel = out.cancel.clone();
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async move {
-            stop_requested(&cancel).await;
-        })
-        .await
-        .context("the service failed")?;
+    let (cancel, stopping) = (out.cancel.clone(), service.clone());
+    // Whoever follows a job or waits for a turn is let go: an open stream would hold up the end.
+    connections::serve(listener, router, async move { stop_requested(&cancel).await }, move || {
+        stopping.begin_stop()
+    })
+    .await;
     service.stop().await;
     Ok(Exit::Done)
 }
@@ -84,6 +86,15 @@ pub fn print_description(out: &Out) -> Result<Exit> {
     out.line(description.to_pretty_json()?);
     out.object(&description);
     Ok(Exit::Done)
+}
+
+/// On standard error, one line for a request; never document text. `RUST_LOG` chooses another level than `info`.
+fn begin_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("ibid=info,warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    // Only a second log of the same process fails.
+    let _ = log.try_init();
 }
 
 fn announce(address: SocketAddr, open: bool, out: &Out) {

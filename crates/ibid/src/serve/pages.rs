@@ -32,6 +32,7 @@ pub struct PageInfo {
     /// From 1; also what `after` and `before` take.
     pub page: u32,
     /// The label printed in the document, where it names one.
+    #[schema(required)]
     pub label: Option<String>,
     /// In points; 0 where unknown.
     pub width: f32,
@@ -65,6 +66,7 @@ pub async fn list(
     caller.allow(Scope::Read)?;
     let document = shown(&service, &caller, &id).await?;
     let stored = stored_text(&document)?;
+    let _permit = service.reading.acquire().await?;
     let library = service.ingest.stores.library.clone();
     let pages = tokio::task::spawn_blocking(move || -> Result<Vec<PageInfo>, Refusal> {
         let text = library.document_text(&stored)?;
@@ -141,6 +143,8 @@ pub async fn image(
     if headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
         return Ok((StatusCode::NOT_MODIFIED, told).into_response());
     }
+    let busy = || Refusal::busy("painting_busy", "many pages are being painted; ask again in a moment", 2);
+    let _in_line = service.painters.try_acquire().map_err(|_| busy())?;
     let _permit = service.painting.acquire().await?;
     let path = service.ingest.stores.library.path(BlobKind::Original, sha256);
     let (worker, limits) = (service.ingest.worker.clone(), service.ingest.limits.clone());

@@ -21,6 +21,9 @@ use std::{
     time::Duration,
 };
 
+/// Full shares that the line has room for.
+const OWNERS_IN_LINE: usize = 16;
+
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Questions(Arc<Inner>);
@@ -38,9 +41,29 @@ struct Inner {
     reused: AtomicU64,
 }
 
+/// A promised place in the line; given back when it is dropped.
+pub struct Place {
+    questions: Questions,
+    owner: String,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.questions.0.state();
+        if let Some(n) = state.promised.get_mut(&self.owner) {
+            *n -= 1;
+            if *n == 0 {
+                state.promised.remove(&self.owner);
+            }
+        }
+    }
+}
+
 #[derive(Default)]
 struct State {
     waiting: Turns<Asked>,
+    /// Places in the line that are promised, by owner.
+    promised: HashMap<String, usize>,
     running: usize,
     /// Waiting and running, by answer.
     live: HashMap<String, Arc<Live>>,
@@ -81,27 +104,38 @@ impl Questions {
         let catalog = &self.0.ingest.stores.catalog;
         for answer in catalog.unfinished_answers().await? {
             catalog.restart_answer(&answer.id).await?;
-            self.enqueue(catalog.answer(&answer.owner, answer.id.as_str()).await?);
+            self.line_up(catalog.answer(&answer.owner, answer.id.as_str()).await?);
         }
         Ok(())
     }
 
-    /// Errors: 429 when the line is full. To be asked before a question is accepted.
-    pub fn check_room(&self) -> Result<(), Refusal> {
-        let state = self.0.state();
-        if state.waiting.len() < self.0.in_line {
-            return Ok(());
+    /// A place in the line for a question that is about to be accepted.
+    ///
+    /// Errors: 429 when the owner's share of the line is full, so that nobody can keep the others out; or the whole
+    /// line, which has room for [`OWNERS_IN_LINE`] shares.
+    pub fn reserve(&self, owner: &str) -> Result<Place, Refusal> {
+        let mut state = self.0.state();
+        let theirs = state.waiting.of(owner) + state.promised.get(owner).copied().unwrap_or(0);
+        let all = state.waiting.len() + state.promised.values().sum::<usize>();
+        if theirs < self.0.in_line && all < self.0.in_line.saturating_mul(OWNERS_IN_LINE) {
+            *state.promised.entry(owner.to_owned()).or_default() += 1;
+            return Ok(Place { questions: self.clone(), owner: owner.to_owned() });
         }
         let detail = format!(
-            "{} questions are waiting, queued_questions = {} allows no more; ask again in a moment",
-            state.waiting.len(),
+            "{theirs} questions of yours are waiting ({all} in all), queued_questions = {} allows no more; ask again in a \
+             moment",
             self.0.in_line
         );
         Err(Refusal::busy("queue_full", detail, 2))
     }
 
-    /// Puts an accepted question in the line.
-    pub fn enqueue(&self, accepted: catalog::Answer) -> Arc<Live> {
+    /// Puts an accepted question in its place in the line.
+    pub fn enqueue(&self, place: Place, accepted: catalog::Answer) -> Arc<Live> {
+        drop(place);
+        self.line_up(accepted)
+    }
+
+    fn line_up(&self, accepted: catalog::Answer) -> Arc<Live> {
         let live = Arc::new(Live::new(&accepted));
         let mut state = self.0.state();
         state.live.insert(accepted.id.to_string(), live.clone());
@@ -133,20 +167,40 @@ impl Questions {
 
     /// Stops a question; one that waits leaves the line at once.
     pub async fn cancel(&self, answer: &str) {
-        let waiting = self.0.state().waiting.remove(|asked| asked.accepted.id.as_str() == answer);
-        for Asked { accepted, live } in waiting {
-            self.end(&accepted, &live, Err(answer::Error::Engine(scout::Error::Cancelled))).await;
-        }
-        if let Some(live) = self.live(answer) {
-            live.cancel.cancel();
-        }
+        self.cancel_all(|live| live.id.as_str() == answer).await;
     }
 
     /// Stops all questions about a corpus that is going away.
-    pub fn cancel_corpus(&self, corpus: &Id) {
-        let mut state = self.0.state();
-        state.waiting.remove(|asked| asked.accepted.corpus == *corpus);
-        state.live.values().filter(|live| live.corpus == *corpus).for_each(|live| live.cancel.cancel());
+    pub async fn cancel_corpus(&self, corpus: &Id) {
+        self.cancel_all(|live| live.corpus == *corpus).await;
+    }
+
+    /// Stops what could still quote a document that is going away, and waits until nobody hears of it any more.
+    pub async fn cancel_quoting(&self, corpus: &Id, document: &Id) {
+        let quoting = |live: &Live| live.corpus == *corpus && live.may_quote(document);
+        let meant: Vec<_> = self.0.state().live.values().filter(|live| quoting(live)).cloned().collect();
+        for live in meant {
+            self.cancel(live.id.as_str()).await;
+            live.ended().await;
+        }
+    }
+
+    async fn cancel_all(&self, meant: impl Fn(&Live) -> bool) {
+        let waiting = {
+            let mut state = self.0.state();
+            state.live.values().filter(|live| meant(live)).for_each(|live| live.cancel.cancel());
+            state.waiting.remove(|asked| meant(&asked.live))
+        };
+        for Asked { accepted, live } in waiting {
+            let cancelled = answer::Error::Engine(scout::Error::Cancelled);
+            self.end(&accepted, &live, Err(cancelled.into())).await;
+        }
+    }
+
+    /// Starts no further question; who listens to one that waits is let go.
+    pub fn begin_stop(&self) {
+        self.0.stopping.store(true, Relaxed);
+        self.0.state().waiting.iter().for_each(|asked| asked.live.end());
     }
 
     /// Starts no further question and waits for those that run; the others run when the service is started again.
@@ -164,12 +218,17 @@ impl Questions {
             state.running += 1;
             let questions = self.clone();
             tokio::spawn(async move {
-                // A panic of one question must not take its place for good.
+                let (accepted, live) = (asked.accepted.clone(), asked.live.clone());
                 let work = tokio::spawn({
                     let questions = questions.clone();
                     async move { questions.run(asked).await }
                 });
-                let _ = work.await;
+                // A panic of one question must neither take its place for good nor leave its listeners waiting.
+                if work.await.is_err() {
+                    live.flush();
+                    let stopped = Refusal::new(500, "internal", "answering stopped unexpectedly");
+                    questions.end(&accepted, &live, Err(stopped)).await;
+                }
                 questions.0.state().running -= 1;
                 questions.start_next();
             });
@@ -190,23 +249,18 @@ impl Questions {
         live.flush();
         // What was said is stored before it is called complete: a stream can be taken up from the catalog then.
         let _ = keeper.await;
-        self.end(&accepted, &live, outcome).await;
+        self.end(&accepted, &live, outcome.map_err(Refusal::from)).await;
     }
 
     /// Tells listeners how it ended, once the catalog knows it.
-    async fn end(
-        &self,
-        accepted: &catalog::Answer,
-        live: &Live,
-        outcome: Result<answer::Answer, answer::Error>,
-    ) {
+    async fn end(&self, accepted: &catalog::Answer, live: &Live, outcome: Result<answer::Answer, Refusal>) {
         let catalog = &self.0.ingest.stores.catalog;
         let told = match outcome {
             Ok(fresh) => {
                 self.count(&fresh);
                 completed(catalog, accepted, fresh).await
             }
-            Err(error) => Err(error.into()),
+            Err(refusal) => Err(refusal),
         };
         let last = match told {
             Ok(events) => events,
@@ -295,7 +349,7 @@ async fn failed(catalog: &Catalog, accepted: &catalog::Answer, refusal: &Refusal
     ("error", serde_json::to_value(told).unwrap_or_default())
 }
 
-/// Errors: 422 for one that is too long to be looked at.
+/// Errors: 413 for one that is too long to be looked at.
 pub fn check_length(question: &str, limit: u64) -> Result<(), Failure> {
     let characters = question.chars().count() as u64;
     if characters <= limit {

@@ -69,7 +69,14 @@ impl Refusal {
         let Problem { kind, title, status, code, detail } = self.problem.clone();
         // Damage and refusals have words of their own; what nobody foresaw may quote anything.
         let detail = match code.as_str() {
-            "internal" => "something failed inside; the log tells more under this request id".to_owned(),
+            "internal" | "catalog_failed" => {
+                "something failed inside; the log tells more under this request id".to_owned()
+            }
+            // Their details name files of the server.
+            "damaged_data" => {
+                "stored data is damaged; run ibid verify, the log tells more under this request id".to_owned()
+            }
+            "disk_full" => "the disk of the data folder is full; free some room and try again".to_owned(),
             _ => detail,
         };
         let retry_after_s = self.retry_after_s;

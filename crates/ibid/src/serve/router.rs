@@ -1,8 +1,9 @@
 //! Every route of the service, in one place, and the OpenAPI document made from the handlers.
 
 use super::{
-    answers, conversations, corpora, documents, files, guard, health, idempotency, jobs, metrics, models,
-    openai, pages, refusal::Refusal, sample, service::Service, session, text, upload, usage, web,
+    answers, conversations, corpora, description, documents, files, guard, health, idempotency, jobs,
+    metrics, models, openai, pages, refusal::Refusal, sample, service::Service, session, text, upload, usage,
+    web,
 };
 use axum::{
     Json, Router,
@@ -29,7 +30,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 struct Description;
 
 pub fn router(service: Arc<Service>) -> Router {
-    let (api, description) = api().split_for_parts();
+    let (api, description) = described();
     let limit = service.settings.service.request_bytes as usize;
     let description = Arc::new(description);
     let document = move || async move { Json((*description).clone()) };
@@ -47,7 +48,12 @@ pub fn router(service: Arc<Service>) -> Router {
 
 /// The description alone, for the snapshot and the client's types.
 pub fn description() -> utoipa::openapi::OpenApi {
-    api().split_for_parts().1
+    described().1
+}
+
+fn described() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
+    let (api, description) = api().split_for_parts();
+    (api, description::complete(description))
 }
 
 fn api() -> OpenApiRouter<Arc<Service>> {
@@ -83,4 +89,35 @@ fn api() -> OpenApiRouter<Arc<Service>> {
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{collections::HashSet, fs, path::Path};
+
+    #[test]
+    fn the_snapshot_is_what_the_handlers_say() {
+        let snapshot = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
+        let kept = fs::read_to_string(snapshot).unwrap_or_default();
+        let now = description().to_pretty_json().unwrap();
+        // Not assert_eq!: a hundred kilobytes twice help nobody.
+        assert!(
+            kept.trim_end() == now,
+            "the handlers describe another interface than crates/ibid/openapi.json holds; `make openapi` renews it and \
+             the page's types"
+        );
+    }
+
+    #[test]
+    fn operations_have_names_of_their_own() {
+        let description = serde_json::to_value(description()).unwrap();
+        let mut seen = HashSet::new();
+        for (path, methods) in description["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                let id = operation["operationId"].as_str().unwrap_or_default();
+                assert!(!id.is_empty() && seen.insert(id.to_owned()), "{method} {path}: {id:?}");
+            }
+        }
+    }
 }

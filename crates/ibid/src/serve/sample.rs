@@ -40,7 +40,7 @@ pub async fn sample(State(service): State<Arc<Service>>, caller: Caller) -> Resu
         bytes: received.file.bytes,
         outcome: Ok(received),
     });
-    take_in(service.clone(), corpus, arrived.collect()).await
+    take_in(service.clone(), caller, corpus, arrived.collect()).await
 }
 
 /// The owner's corpus of this name, made if there is none. One the owner has named so is used as it is.

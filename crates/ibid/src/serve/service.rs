@@ -5,8 +5,10 @@ use crate::{event::Cancel, owner::Owner, settings::Settings};
 use anyhow::Result;
 use catalog::Catalog;
 use ingest::Ingest;
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
+
+const PURGE_PERIOD: Duration = Duration::from_secs(3_600);
 
 pub struct Service {
     pub ingest: Ingest,
@@ -16,6 +18,12 @@ pub struct Service {
     pub metrics: Metrics,
     /// Pages are painted one at a time: each takes a core for a while.
     pub painting: Semaphore,
+    /// Who may wait for that; one more is refused.
+    pub painters: Semaphore,
+    /// Whole texts are held in memory while a stretch of one is cut out.
+    pub reading: Semaphore,
+    /// Answers are given again one at a time, beside the questions.
+    pub replaying: Arc<Semaphore>,
     /// Unix milliseconds.
     pub began_ms: u64,
     /// Names beside addresses and `localhost` under which it may be called.
@@ -37,14 +45,15 @@ impl Service {
     ) -> Result<Arc<Self>> {
         let catalog = ingest.stores.catalog.clone();
         catalog.forget_running().await?;
-        catalog.purge_sessions(super::catalog_now()).await?;
-        catalog.purge_requests(super::catalog_now()).await?;
         let stopping = Cancel::default();
         let service = Arc::new(Self {
             jobs: JobQueue::new(ingest.clone(), stopping.clone()),
             questions: Questions::new(ingest.clone(), &settings.service),
             metrics: Metrics::new(),
             painting: Semaphore::new(1),
+            painters: Semaphore::new(16),
+            reading: Semaphore::new(4),
+            replaying: Arc::new(Semaphore::new(1)),
             began_ms: super::catalog_now(),
             host_names: settings.service.host_names.clone(),
             loopback: address.ip().is_loopback(),
@@ -55,7 +64,14 @@ impl Service {
         });
         service.jobs.resume().await?;
         service.questions.resume().await?;
+        tokio::spawn(purge(service.catalog().clone(), service.stopping.clone()));
         Ok(service)
+    }
+
+    /// From now on nothing new begins and open streams end.
+    pub fn begin_stop(&self) {
+        self.stopping.request();
+        self.questions.begin_stop();
     }
 
     /// Ends what runs at a safe point; it goes on when the service is started again.
@@ -69,9 +85,24 @@ impl Service {
         &self.ingest.stores.catalog
     }
 
-    /// Whether calls without a key are the owner `local`: nobody has a key, and only this machine can call.
+    /// Whether calls without a key are the owner `local`: there never was a key, and only this machine can call. A key
+    /// that was revoked or has expired must not open the service to all.
     pub async fn is_open(&self) -> Result<bool, catalog::Error> {
-        Ok(self.loopback && !self.catalog().any_keys(super::catalog_now()).await?)
+        Ok(self.loopback && !self.catalog().keys_exist().await?)
+    }
+}
+
+/// Takes away what has expired: now and every hour.
+async fn purge(catalog: Catalog, stopping: Cancel) {
+    while !stopping.requested() {
+        let now = super::catalog_now();
+        if let Err(error) = catalog.purge_sessions(now).await {
+            tracing::warn!("expired sessions are not purged: {error}");
+        }
+        if let Err(error) = catalog.purge_requests(now).await {
+            tracing::warn!("kept replies are not purged: {error}");
+        }
+        tokio::time::sleep(PURGE_PERIOD).await;
     }
 }
 

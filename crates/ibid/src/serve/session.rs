@@ -25,7 +25,7 @@ use utoipa::ToSchema;
 const LASTS_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
 const TOKEN_BYTES: usize = 32;
 
-/// Not `Debug`: a secret must not get into a log.
+// Not `Debug`: a secret must not get into a log.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewSession {
@@ -41,15 +41,17 @@ pub struct Session {
     pub owner: String,
     /// No key is needed: nobody has one, and only this machine can call.
     pub open: bool,
-    /// Of `read`, `ask`, `write` and `admin`.
+    #[schema(schema_with = rest::described::scopes)]
     pub scopes: Vec<String>,
     /// The only corpora allowed; null: all of the owner's.
+    #[schema(required)]
     pub corpora: Option<Vec<String>>,
+    #[schema(required)]
     pub expires_at: Option<String>,
 }
 
 /// Exchange a key for a cookie
-#[utoipa::path(post, path = "/v1/session", tag = "service", request_body = NewSession,
+#[utoipa::path(post, path = "/v1/session", tag = "service", operation_id = "create_session", security(()), request_body = NewSession,
     responses((status = 204, description = "Set-Cookie: ibid_session"), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn create(
     State(service): State<Arc<Service>>,
@@ -67,7 +69,7 @@ pub async fn create(
 }
 
 /// Show who calls
-#[utoipa::path(get, path = "/v1/session", tag = "service",
+#[utoipa::path(get, path = "/v1/session", tag = "service", operation_id = "show_session",
     responses((status = 200, body = Session), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn show(
     State(service): State<Arc<Service>>,
@@ -95,7 +97,7 @@ pub async fn show(
 /// Log out
 ///
 /// Also without a valid session: a browser must be able to get rid of a cookie that has ended.
-#[utoipa::path(delete, path = "/v1/session", tag = "service",
+#[utoipa::path(delete, path = "/v1/session", tag = "service", operation_id = "delete_session", security(()),
     responses((status = 204, description = "Set-Cookie: ibid_session, ended"), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn delete(
     State(service): State<Arc<Service>>,

@@ -23,8 +23,10 @@ const LIMIT: u64 = 1_000_000;
 #[serde(deny_unknown_fields)]
 pub struct TextQuery {
     /// First unit; 0 if not given.
+    #[param(format = "uint64", maximum = 18_446_744_073_709_551_615_u64)]
     pub start: Option<u64>,
     /// Behind the last unit; the end of the text if not given or beyond it. At most 1,000,000 units at once.
+    #[param(format = "uint64", maximum = 18_446_744_073_709_551_615_u64)]
     pub end: Option<u64>,
     /// `code_point` (if not given), `utf16` or `utf8`
     pub offsets: Option<OffsetUnit>,
@@ -66,6 +68,7 @@ pub async fn text(
     caller.allow(Scope::Read)?;
     let document = shown(&service, &caller, &id).await?;
     let stored = stored_text(&document)?;
+    let _permit = service.reading.acquire().await?;
     let library = service.ingest.stores.library.clone();
     let stretch = tokio::task::spawn_blocking(move || -> Result<TextStretch, Refusal> {
         let whole = String::from_utf8(library.read(BlobKind::Text, stored.text)?)?;

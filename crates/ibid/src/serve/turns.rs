@@ -36,6 +36,15 @@ impl<T> Turns<T> {
         item
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.by_owner.values().flatten()
+    }
+
+    /// How many of an owner's things wait.
+    pub fn of(&self, owner: &str) -> usize {
+        self.by_owner.get(owner).map_or(0, VecDeque::len)
+    }
+
     /// Takes what fits out of the line.
     pub fn remove(&mut self, fits: impl Fn(&T) -> bool) -> Vec<T> {
         let mut removed = Vec::new();

@@ -22,6 +22,7 @@ use axum::{
 use catalog::Scope;
 use corpus::{ExtractError, Limits};
 use ingest::{Library, Received};
+use serde::Deserialize;
 use std::{
     collections::HashSet,
     io, mem,
@@ -40,6 +41,8 @@ use tokio::{
 use tokio_stream::Stream;
 use utoipa::ToSchema;
 
+/// Bytes after which a file is looked at while it comes.
+const LOOK_BYTES: u64 = 64 << 10;
 /// Name of every part.
 const PART: &str = "files";
 /// Chunks that wait for the writing thread.
@@ -51,11 +54,12 @@ const PACE: Duration = Duration::from_secs(60);
 const PACE_BYTES: u64 = 64 << 10;
 
 /// `multipart/form-data`
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[allow(dead_code, reason = "describes the body, which is never held as a whole")]
 pub struct UploadForm {
     /// Any number of files. A file name may hold folders: `reports/2024/a.pdf`.
-    #[schema(format = Binary)]
+    #[schema(format = Binary, min_items = 1)]
     pub files: Vec<String>,
 }
 
@@ -77,8 +81,8 @@ pub async fn upload(
     match <[Arrived; 1]>::try_from(arrived) {
         // Where one file is all there is, its refusal is that of the request.
         Ok([Arrived { outcome: Err(failure), .. }]) => Err(failure.into()),
-        Ok(one) => take_in(service, corpus, Vec::from(one)).await,
-        Err(arrived) => take_in(service, corpus, arrived).await,
+        Ok(one) => take_in(service, caller, corpus, Vec::from(one)).await,
+        Err(arrived) => take_in(service, caller, corpus, arrived).await,
     }
 }
 
@@ -216,17 +220,21 @@ impl Reader {
                 sender = None;
             }
             // A writer that has ended has failed, and says why.
-            if let Some(sender) = &sender
-                && sender.send(chunk).await.is_err()
+            if let Some(open) = &sender
+                && open.send(chunk).await.is_err()
             {
-                break;
+                sender = None;
             }
         }
         drop(sender);
         let outcome = writer.await??;
         // The disk's time is not the client's.
         self.give_time();
-        let outcome = if bytes > allowed { Err(input_too_long(allowed)) } else { outcome };
+        // What its beginning tells to be no document is told so however long it is.
+        let outcome = match outcome {
+            Ok(_) if bytes > allowed => Err(input_too_long(allowed)),
+            outcome => outcome,
+        };
         Ok((bytes, outcome))
     }
 }
@@ -239,8 +247,16 @@ fn write(
     mut chunks: mpsc::Receiver<Bytes>,
 ) -> ingest::Result<Result<Received, Failure>> {
     let mut incoming = library.incoming()?;
+    let mut looked = false;
     while let Some(chunk) = chunks.blocking_recv() {
         incoming.write(&chunk)?;
+        if !looked && incoming.bytes() >= LOOK_BYTES {
+            looked = true;
+            // What is no document is not kept to its end.
+            if let Err(refused) = look(incoming.path(), path, limits) {
+                return Ok(Err(refused));
+            }
+        }
     }
     Ok(looked_at(incoming.finish(), path, limits))
 }
@@ -250,8 +266,12 @@ fn looked_at(received: Received, path: &str, limits: &Limits) -> Result<Received
     if received.file.bytes == 0 {
         return Err(Failure::new(422, "empty_file", ExtractError::EmptyFile.to_string()));
     }
-    match corpus::extract::look(received.path(), path, limits) {
-        Ok(()) => Ok(received),
+    look(received.path(), path, limits).map(|()| received)
+}
+
+fn look(at: &std::path::Path, path: &str, limits: &Limits) -> Result<(), Failure> {
+    match corpus::extract::look(at, path, limits) {
+        Ok(()) => Ok(()),
         Err(error @ ExtractError::UnsupportedType { .. }) => {
             Err(Failure::new(415, error.code(), error.to_string()))
         }

@@ -105,10 +105,7 @@ async fn a_cancelled_job_keeps_what_it_has_shown() {
     let cancel = |now: Progress| {
         if in_the_second(now) {
             let (catalog, id) = (catalog.clone(), queued.id.clone());
-            tokio::task::block_in_place(|| {
-                tokio::runtime::Handle::current()
-                    .block_on(async move { catalog.request_cancel(LOCAL_OWNER, id.as_str()).await.unwrap() })
-            });
+            block_on(async move { catalog.request_cancel(LOCAL_OWNER, id.as_str()).await.unwrap() });
             std::thread::sleep(std::time::Duration::from_millis(1_100));
         }
         ControlFlow::Continue(())
@@ -118,4 +115,115 @@ async fn a_cancelled_job_keeps_what_it_has_shown() {
     assert_eq!(job(&place, &queued).await.state, JobState::Cancelled);
     assert_eq!(place.documents().await.len(), 1);
     assert!(place.ingest.stores.catalog.staged(&queued.id).await.unwrap().is_empty());
+}
+
+fn block_on<T: Send>(work: impl Future<Output = T> + Send) -> T {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(work))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_file_acknowledged_last_is_the_one_shown() {
+    let place = Workplace::new().await;
+    let rye = [("a.txt", prose("rye", 40))];
+    let first = accept(&place, &rye).await.job.unwrap();
+    place.ingest.work(&first, &go_on).await.unwrap();
+    let second = accept(&place, &[("a.txt", prose("oats", 40))]).await.job.unwrap();
+    let third = accept(&place, &rye).await.job.expect("the second will hide these bytes");
+    for queued in [&second, &third] {
+        place.ingest.work(queued, &go_on).await.unwrap();
+    }
+    assert_eq!(place.document("a.txt").await.version.number, 3);
+    let snapshot = place.ingest.stores.snapshot(&place.corpus).await.unwrap();
+    assert!(snapshot.index.search("oats", 9, None).unwrap().is_empty());
+    assert!(!snapshot.index.search("rye", 9, None).unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retried_job_does_not_hide_what_a_later_upload_has_shown() {
+    let place = Workplace::new().await;
+    let first = accept(&place, &[("a.txt", prose("rye", 40))]).await.job.unwrap();
+    place.ingest.stores.catalog.finish_job(&first.id, JobState::Failed, None).await.unwrap();
+    let second = accept(&place, &[("a.txt", prose("oats", 40))]).await.job.unwrap();
+    place.ingest.work(&second, &go_on).await.unwrap();
+    place.ingest.stores.catalog.requeue_job(&first.id).await.unwrap();
+    let kept = place.kept_bytes();
+    let report = place.ingest.work(&first, &go_on).await.unwrap().unwrap();
+    assert_eq!((report.corpus_version, report.unchanged), (1, 1));
+    assert_eq!(place.document("a.txt").await.version.number, 2);
+    let snapshot = place.ingest.stores.snapshot(&place.corpus).await.unwrap();
+    assert!(snapshot.index.search("rye", 9, None).unwrap().is_empty());
+    assert!(place.kept_bytes() < kept, "what nobody will see is not kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_name_does_not_fail_the_job() {
+    let place = Workplace::new().await;
+    let files = [("folder/..", prose("rye", 5)), ("b.txt", prose("oats", 5))];
+    let queued = accept(&place, &files).await.job.unwrap();
+    place.ingest.work(&queued, &go_on).await.unwrap();
+    assert_eq!(job(&place, &queued).await.state, JobState::Succeeded);
+    assert_eq!(place.document("b.txt").await.version.state, State::Ready);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corpus_that_goes_while_it_is_read_leaves_no_file() {
+    for stage in [Stage::Extract, Stage::Prefill] {
+        let place = Workplace::new().await;
+        let queued = accept(&place, &three()).await.job.unwrap();
+        let (stores, corpus) = (place.ingest.stores.clone(), place.corpus.id.clone());
+        let removed = std::sync::atomic::AtomicBool::new(false);
+        let remove = |now: Progress| {
+            if now.stage == stage && now.done > 0 && !removed.swap(true, std::sync::atomic::Ordering::Relaxed)
+            {
+                block_on(stores.remove_corpus(&corpus)).unwrap();
+            }
+            ControlFlow::Continue(())
+        };
+        place.ingest.work(&queued, &remove).await.unwrap_err();
+        assert!(removed.into_inner());
+        let left: Vec<_> = place.kept_files().into_keys().collect();
+        assert!(left.is_empty(), "{stage:?}: {left:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_being_cancelled_when_its_process_died_is_thrown_away() {
+    let mut place = Workplace::new().await;
+    let queued = accept(&place, &three()).await.job.unwrap();
+    let stop = |now: Progress| match in_the_second(now) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
+    place.ingest.work(&queued, &stop).await.unwrap_err();
+    let catalog = &place.ingest.stores.catalog;
+    catalog.report(&queued.id, &catalog::Progress::default()).await.unwrap();
+    catalog.request_cancel(LOCAL_OWNER, queued.id.as_str()).await.unwrap();
+    place.reopen().await;
+    let catalog = place.ingest.stores.catalog.clone();
+    catalog.fail_interrupted().await.unwrap();
+    for left in catalog.interrupted_ingests().await.unwrap() {
+        catalog.requeue_job(&left.id).await.unwrap();
+    }
+    let error = place.ingest.work(&job(&place, &queued).await, &go_on).await.unwrap_err();
+    assert!(matches!(error, Error::Cancelled), "{error}");
+    assert_eq!(job(&place, &queued).await.state, JobState::Cancelled);
+    assert!(catalog.staged(&queued.id).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_over_the_quota_stands_in_the_way_of_no_other_and_can_be_thrown_away() {
+    let mut place = Workplace::new().await;
+    let small = [("b.txt", prose("oats", 10))];
+    place.ingest.kv_bytes_per_owner = 4_000 * place.ingest.engine.kv_bytes_per_token();
+    let large = accept(&place, &[("a.txt", prose("rye", 400))]).await.job.unwrap();
+    let error = place.ingest.work(&large, &go_on).await.unwrap_err();
+    assert!(matches!(error, Error::KvQuota { .. }), "{error}");
+    let queued = accept(&place, &small).await.job.unwrap();
+    place.ingest.work(&queued, &go_on).await.unwrap();
+    assert_eq!(place.documents().await.len(), 1);
+    let large = job(&place, &large).await;
+    assert_eq!(large.state, JobState::Failed);
+    place.ingest.discard_idle(&large).await.unwrap();
+    assert_eq!(job(&place, &large).await.state, JobState::Cancelled);
+    assert!(place.ingest.stores.catalog.staged(&large.id).await.unwrap().is_empty());
 }

@@ -1,12 +1,15 @@
 //! `POST /v1/chat/completions`: a corpus as a model of OpenAI's chat interface, for programs that know no other. The last
 //! message of the user is the question; earlier turns are taken along like those of a conversation.
 
+mod objects;
 mod reply;
 mod request;
 
 use super::{
     answers::{accept, finished},
     caller::Caller,
+    description::ChatStreamEvent,
+    extract::too_long,
     live::Live,
     refusal::Refusal,
     service::Service,
@@ -14,17 +17,17 @@ use super::{
 use axum::{
     Json,
     body::Bytes,
-    extract::State,
-    http::StatusCode,
+    extract::{State, rejection::BytesRejection},
+    http::{StatusCode, header::RETRY_AFTER},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
     },
 };
 use catalog::Scope;
+use objects::{ChatCompletion, ChatErrorDetail, ChatErrorObject};
 use reply::Chat;
 pub use request::ChatRequest;
-use serde_json::json;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -36,12 +39,13 @@ pub struct ChatError {
     /// The field at fault.
     param: Option<String>,
     code: String,
+    retry_after_s: Option<u64>,
 }
 
 impl ChatError {
     fn invalid(param: &str, message: impl Into<String>) -> Self {
         let (message, param) = (message.into(), Some(param.to_owned()));
-        Self { status: 400, message, param, code: "invalid_value".into() }
+        Self { status: 400, message, param, code: "invalid_value".into(), retry_after_s: None }
     }
 
     fn unsupported(param: &str) -> Self {
@@ -49,7 +53,12 @@ impl ChatError {
         Self { code: "unsupported_parameter".into(), ..Self::invalid(param, message) }
     }
 
-    fn object(&self) -> serde_json::Value {
+    fn no_model(name: &str) -> Self {
+        let message = format!("no model {name:?}; name a corpus of yours as corpus:ID");
+        Self { status: 404, code: "model_not_found".into(), ..Self::invalid("model", message) }
+    }
+
+    fn object(&self) -> ChatErrorObject {
         let kind = match self.status {
             401 => "authentication_error",
             403 => "permission_error",
@@ -57,14 +66,16 @@ impl ChatError {
             500.. => "server_error",
             _ => "invalid_request_error",
         };
-        json!({ "error": { "message": self.message, "type": kind, "param": self.param, "code": self.code } })
+        let (message, param, code) = (self.message.clone(), self.param.clone(), self.code.clone());
+        ChatErrorObject { error: ChatErrorDetail { message, kind, param, code } }
     }
 }
 
 impl From<Refusal> for ChatError {
     fn from(refusal: Refusal) -> Self {
         let told = refusal.object();
-        Self { status: told.status, message: told.detail, param: None, code: told.code }
+        let retry_after_s = refusal.retry_after_s;
+        Self { status: told.status, message: told.detail, param: None, code: told.code, retry_after_s }
     }
 }
 
@@ -73,37 +84,41 @@ impl IntoResponse for ChatError {
         // What RFC 9457 problems say with 422 and 413, OpenAI's interface says with 400.
         let status = if matches!(self.status, 413 | 415 | 422 | 499) { 400 } else { self.status };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, Json(self.object())).into_response()
+        let mut response = (status, Json(self.object())).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 
 /// Chat with a corpus, in OpenAI's form
-#[utoipa::path(post, path = "/v1/chat/completions", tag = "openai", request_body = ChatRequest,
-    responses((status = 200, content((Object = "application/json"), (String = "text/event-stream"))),
-        (status = "4XX", description = "OpenAI's error object", body = Object, content_type = "application/json")))]
+#[utoipa::path(post, path = "/v1/chat/completions", tag = "openai", operation_id = "complete_chat", request_body = ChatRequest,
+    responses((status = 200, content((ChatCompletion = "application/json"), (ChatStreamEvent = "text/event-stream"))),
+        (status = "4XX", body = ChatErrorObject, content_type = "application/json")))]
 pub async fn complete(
     State(service): State<Arc<Service>>,
     caller: Result<Caller, Refusal>,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ChatError> {
     let caller = caller?;
     caller.allow(Scope::Ask)?;
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => too_long(service.settings.service.request_bytes),
+        _ => Refusal::new(400, "bad_request", rejection.body_text()),
+    })?;
     let request = ChatRequest::read(&body)?;
     let corpus = match request.model.strip_prefix("corpus:") {
-        Some(id) => caller.corpus(&service, id).await?,
-        None => {
-            let message = format!("no model {:?}; name a corpus as corpus:ID", request.model);
-            return Err(ChatError {
-                status: 404,
-                code: "model_not_found".into(),
-                ..ChatError::invalid("model", message)
-            });
-        }
+        Some(id) => caller.corpus(&service, id).await.map_err(|refusal| match refusal.status() {
+            404 => ChatError::no_model(&request.model),
+            _ => refusal.into(),
+        })?,
+        None => return Err(ChatError::no_model(&request.model)),
     };
     let question = request.question()?;
     let live = accept(&service, &caller, &corpus, &question).await?;
     let chat = Chat::new(&request.model, &live.id);
-    if request.stream {
+    if request.stream == Some(true) {
         return Ok(stream(service, caller, live, chat, request.includes_usage()));
     }
     live.ended().await;
@@ -138,7 +153,8 @@ fn stream(service: Arc<Service>, caller: Caller, live: Arc<Live>, chat: Chat, us
                 }
             }
             Err(refusal) => {
-                send(ChatError::from(refusal).object().to_string()).await;
+                let told = serde_json::to_string(&ChatError::from(refusal).object());
+                send(told.unwrap_or_default()).await;
             }
         }
         send("[DONE]".into()).await;

@@ -1,5 +1,9 @@
 //! Answers as chat completions: citations are annotations of the message, and a field `ibid` of ours has the rest.
 
+use super::objects::{
+    Annotation, ChatAnswer, ChatChoice, ChatCompletion, ChatFinish, ChatReply, ChatUsage, FileCitation,
+    PromptTokens, UrlCitation,
+};
 use crate::rest::{Answer, Citation};
 use answer::Grounding;
 use base::Id;
@@ -21,18 +25,22 @@ impl Chat {
         Self { id: format!("chatcmpl-{answer}"), model: model.to_owned(), created }
     }
 
-    pub fn whole(&self, answer: &Answer) -> Value {
-        json!({
-            "id": self.id, "object": "chat.completion", "created": self.created, "model": self.model,
-            "choices": [{
-                "index": 0, "logprobs": null, "finish_reason": finish(answer),
-                "message": {
-                    "role": "assistant", "content": content(answer), "refusal": null,
-                    "annotations": annotations(answer),
-                },
-            }],
-            "usage": usage(answer), "ibid": ours(answer),
-        })
+    pub fn whole(self, answer: &Answer) -> ChatCompletion {
+        let message = ChatReply {
+            role: "assistant",
+            content: if answer.text.is_empty() { NOTHING.to_owned() } else { answer.text.clone() },
+            refusal: None,
+            annotations: annotations(answer),
+        };
+        ChatCompletion {
+            id: self.id,
+            object: "chat.completion",
+            created: self.created,
+            model: self.model,
+            choices: vec![ChatChoice { index: 0, message, finish_reason: finish(answer), logprobs: None }],
+            usage: usage(answer),
+            ibid: ours(answer),
+        }
     }
 
     pub fn opening(&self) -> Value {
@@ -52,11 +60,11 @@ impl Chat {
             delta["content"] = NOTHING.into();
         }
         let mut last = self.chunk(json!([{ "index": 0, "delta": delta, "finish_reason": finish(answer) }]));
-        last["ibid"] = ours(answer);
+        last["ibid"] = json!(ours(answer));
         let mut chunks = vec![last];
         if wants_usage {
             let mut chunk = self.chunk(json!([]));
-            chunk["usage"] = usage(answer);
+            chunk["usage"] = json!(usage(answer));
             chunks.push(chunk);
         }
         chunks
@@ -70,54 +78,59 @@ impl Chat {
     }
 }
 
-fn content(answer: &Answer) -> &str {
-    if answer.text.is_empty() { NOTHING } else { &answer.text }
+fn finish(answer: &Answer) -> ChatFinish {
+    match answer.stop_reason.as_deref() {
+        Some("max_output_tokens") => ChatFinish::Length,
+        _ => ChatFinish::Stop,
+    }
 }
 
-fn finish(answer: &Answer) -> &'static str {
-    if answer.stop_reason.as_deref() == Some("max_output_tokens") { "length" } else { "stop" }
-}
-
-/// In the form that the vendor's clients know, and with the file that the quote is from.
-fn annotations(answer: &Answer) -> Vec<Value> {
+fn annotations(answer: &Answer) -> Vec<Annotation> {
     let whole = answer.citations.iter().filter_map(|citation| match citation {
         Citation::Whole(citation) => Some(citation),
         Citation::Removed(_) => None,
     });
-    let annotation = |citation: &answer::Citation| {
-        let source = &citation.source;
-        let (start, end) = (citation.answer_span.start, citation.answer_span.end);
-        let url = format!(
-            "/v1/documents/{}/text?start={}&end={}",
-            source.document_id, source.start_char, source.end_char
-        );
-        json!({
-            "type": "url_citation",
-            "url_citation": { "start_index": start, "end_index": end, "title": source.title, "url": url },
-            "file_citation": { "file_id": source.file_id, "filename": source.path, "index": end, "quote": citation.quote },
-        })
-    };
     whole.map(|citation| annotation(citation)).collect()
 }
 
-fn usage(answer: &Answer) -> Value {
-    let (prompt, completion) = answer.usage.as_ref().map_or((0, 0), |usage| {
-        (
-            usage.reused_corpus_tokens + usage.prefilled_corpus_tokens + usage.question_tokens,
-            usage.output_tokens,
-        )
-    });
-    let cached = answer.usage.as_ref().map_or(0, |usage| usage.reused_corpus_tokens);
-    json!({
-        "prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion,
-        "prompt_tokens_details": { "cached_tokens": cached },
-    })
+fn annotation(citation: &answer::Citation) -> Annotation {
+    let source = &citation.source;
+    let (start, end) = (source.start_char, source.end_char);
+    Annotation {
+        kind: "url_citation",
+        url_citation: UrlCitation {
+            start_index: citation.answer_span.start,
+            end_index: citation.answer_span.end,
+            title: source.title.clone(),
+            url: format!("/v1/documents/{}/text?start={start}&end={end}", source.document_id),
+        },
+        file_citation: FileCitation {
+            file_id: source.file_id.clone(),
+            filename: source.path.clone(),
+            index: citation.answer_span.end,
+            quote: citation.quote.clone(),
+        },
+    }
 }
 
-fn ours(answer: &Answer) -> Value {
-    json!({
-        "answer_id": answer.id, "corpus_version": answer.corpus_version,
-        "grounding": answer.grounding.unwrap_or(Grounding::NotInCorpus),
-        "citations": answer.citations, "unsupported_spans": answer.unsupported_spans, "usage": answer.usage,
-    })
+fn usage(answer: &Answer) -> ChatUsage {
+    let usage = answer.usage.clone().unwrap_or_default();
+    let prompt = usage.reused_corpus_tokens + usage.prefilled_corpus_tokens + usage.question_tokens;
+    ChatUsage {
+        prompt_tokens: prompt,
+        completion_tokens: usage.output_tokens,
+        total_tokens: prompt + usage.output_tokens,
+        prompt_tokens_details: PromptTokens { cached_tokens: usage.reused_corpus_tokens },
+    }
+}
+
+fn ours(answer: &Answer) -> ChatAnswer {
+    ChatAnswer {
+        answer_id: answer.id.clone(),
+        corpus_version: answer.corpus_version,
+        grounding: answer.grounding.unwrap_or(Grounding::NotInCorpus),
+        citations: answer.citations.clone(),
+        unsupported_spans: answer.unsupported_spans.clone(),
+        usage: answer.usage.clone(),
+    }
 }

@@ -2,41 +2,78 @@
 //! ignoring them would give another answer than was asked for.
 
 use super::ChatError;
-use crate::serve::answers::{AnswerMode, NewAnswer};
+use crate::{
+    rest::whole_if_given,
+    serve::answers::{AnswerMode, NewAnswer},
+};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+/// Beside these fields, those that leave an answer as it is are taken and passed over: `n` = 1, `frequency_penalty` and
+/// `presence_penalty` = 0, `logprobs` and `parallel_tool_calls` = false, `response_format` = text, `user`, `metadata`,
+/// `store`, `service_tier`, `safety_identifier`, `prompt_cache_key`, and null for any.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ChatRequest {
     /// `corpus:` and the id of a corpus.
     pub model: String,
-    /// The last message of the user is the question.
+    /// The last one is the user's question, the others its history.
+    #[schema(min_items = 1)]
     pub messages: Vec<ChatMessage>,
-    #[serde(default)]
-    pub stream: bool,
+    pub stream: Option<bool>,
     pub stream_options: Option<StreamOptions>,
-    pub temperature: Option<f32>,
-    pub top_p: Option<f32>,
+    #[schema(minimum = 0, maximum = 100)]
+    pub temperature: Option<f64>,
+    #[schema(exclusive_minimum = 0, maximum = 1)]
+    pub top_p: Option<f64>,
+    #[serde(default, deserialize_with = "whole_if_given")]
+    #[schema(format = "uint64", maximum = 18_446_744_073_709_551_615_u64)]
     pub seed: Option<u64>,
+    #[serde(default, deserialize_with = "whole_if_given")]
+    #[schema(minimum = 1)]
     pub max_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "whole_if_given")]
+    #[schema(minimum = 1)]
     pub max_completion_tokens: Option<u64>,
     /// `auto`, `quote` or `free`: a field of ours.
+    #[schema(inline)]
     pub mode: Option<AnswerMode>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ChatMessage {
-    pub role: String,
-    /// Text, or a list of parts of type `text`.
-    #[schema(value_type = Object)]
-    pub content: Value,
+    #[schema(inline)]
+    pub role: Role,
+    #[schema(inline)]
+    pub content: Content,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    System,
+    Developer,
+    User,
+    Assistant,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged, expecting = "a message's content is text or a list of text parts")]
+pub enum Content {
+    Text(String),
+    Parts(Vec<Part>),
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Part {
+    Text { text: String },
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct StreamOptions {
-    #[serde(default)]
-    pub include_usage: bool,
+    pub include_usage: Option<bool>,
 }
 
 /// Fields that are read.
@@ -72,38 +109,39 @@ impl ChatRequest {
                 return Err(ChatError::unsupported(name));
             }
         }
-        let fields = fields.into_iter().filter(|(_, value)| !value.is_null()).collect();
+        let read = |name: &str, value: &Value| KNOWN.contains(&name) && !value.is_null();
+        let fields = fields.into_iter().filter(|(name, value)| read(name, value)).collect();
         Self::deserialize(Value::Object(fields))
             .map_err(|error| ChatError::invalid("body", error.to_string()))
     }
 
     pub fn includes_usage(&self) -> bool {
-        self.stream_options.as_ref().is_some_and(|options| options.include_usage)
+        self.stream_options.as_ref().and_then(|options| options.include_usage).unwrap_or_default()
     }
 
     /// The question, with the earlier turns of the chat.
     pub fn question(&self) -> Result<NewAnswer, ChatError> {
-        let Some((last, earlier)) = self.messages.split_last().filter(|(last, _)| last.role == "user") else {
+        let last = self.messages.split_last().filter(|(last, _)| last.role == Role::User);
+        let Some((last, earlier)) = last else {
             return Err(ChatError::invalid("messages", "the last message has to be the user's question"));
         };
         let mut history = Vec::new();
         let mut asked = None;
         for message in earlier {
-            let words = text(&message.content)?;
-            match message.role.as_str() {
-                "user" => asked = Some(words),
-                "assistant" => {
+            let words = message.content.text();
+            match message.role {
+                Role::User => asked = Some(words),
+                Role::Assistant => {
                     if let Some(question) = asked.take() {
                         history.push(answer::Turn { question, answer: words, sources: Vec::new() });
                     }
                 }
                 // The instruction is part of what the documents were read behind.
-                "system" | "developer" => {}
-                role => return Err(ChatError::invalid("messages", format!("no role {role:?} here"))),
+                Role::System | Role::Developer => {}
             }
         }
         Ok(NewAnswer {
-            question: text(&last.content)?,
+            question: last.content.text(),
             mode: self.mode.unwrap_or_default(),
             temperature: self.temperature,
             top_p: self.top_p,
@@ -115,17 +153,15 @@ impl ChatRequest {
     }
 }
 
-/// The words of a message.
-fn text(content: &Value) -> Result<String, ChatError> {
-    let refused = || ChatError::invalid("messages", "a message's content is text or a list of text parts");
-    match content {
-        Value::String(text) => Ok(text.clone()),
-        Value::Array(parts) => {
-            let texts: Option<Vec<&str>> =
-                parts.iter().map(|part| part["text"].as_str().filter(|_| part["type"] == "text")).collect();
-            texts.map(|texts| texts.join("\n")).ok_or_else(refused)
+impl Content {
+    fn text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Parts(parts) => {
+                let texts: Vec<&str> = parts.iter().map(|Part::Text { text }| text.as_str()).collect();
+                texts.join("\n")
+            }
         }
-        _ => Err(refused()),
     }
 }
 

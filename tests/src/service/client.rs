@@ -1,0 +1,286 @@
+//! A client of the service: requests, replies, and server-sent events as they arrive.
+
+use serde_json::{Value, json};
+use std::{
+    io::{BufRead, BufReader, Lines},
+    time::{Duration, Instant},
+};
+use ureq::{
+    Agent, BodyReader,
+    http::{HeaderMap, Request, Response},
+};
+
+/// Longer than any request of these tests takes; whoever waits longer waits in vain.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Between the parts of an upload.
+pub const BOUNDARY: &str = "thisstandsinnofileofthesetests";
+
+/// A question whose answer takes as long as its number of tokens: so hot, the model draws words at random and hardly
+/// ever draws the end.
+pub fn babble(question: &str, tokens: u64) -> Value {
+    json!({ "question": question, "mode": "free", "temperature": 3, "seed": 7, "max_output_tokens": tokens })
+}
+
+/// Cheap to clone. Steps that a test takes for granted (`create`, `add`, `ask`, …) fail it when they do not succeed.
+#[derive(Clone)]
+pub struct Client {
+    agent: Agent,
+    /// `127.0.0.1:PORT`
+    pub address: String,
+    headers: Vec<(String, String)>,
+}
+
+/// A reply, read to its end.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+/// A server-sent event, and when it came.
+#[derive(Debug)]
+pub struct Event {
+    pub id: Option<u64>,
+    pub kind: String,
+    pub data: Value,
+    pub at: Instant,
+}
+
+/// Events until the server ends the stream or is gone. Dropping it closes the connection.
+pub struct Events(Lines<BufReader<BodyReader<'static>>>);
+
+impl Client {
+    pub fn new(address: &str) -> Self {
+        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
+        Self { agent: config.build().into(), address: address.to_owned(), headers: Vec::new() }
+    }
+
+    /// Sends this header with everything.
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        let mut more = self.clone();
+        more.headers.push((name.to_owned(), value.to_owned()));
+        more
+    }
+
+    pub fn with_key(&self, secret: &str) -> Self {
+        self.with("authorization", &format!("Bearer {secret}"))
+    }
+
+    /// `content`: media type and body.
+    fn request(
+        &self,
+        method: &str,
+        path: &str,
+        content: Option<(&str, &[u8])>,
+    ) -> Result<Response<ureq::Body>, ureq::Error> {
+        let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        match content {
+            None => self.agent.run(request.body(()).unwrap()),
+            Some((media_type, body)) => {
+                self.agent.run(request.header("content-type", media_type).body(body).unwrap())
+            }
+        }
+    }
+
+    #[track_caller]
+    pub fn send(&self, method: &str, path: &str, content: Option<(&str, &[u8])>) -> Reply {
+        let response = self.request(method, path, content).unwrap_or_else(|e| panic!("{method} {path}: {e}"));
+        let (parts, mut body) = response.into_parts();
+        let body = body.read_to_vec().unwrap_or_else(|e| panic!("{method} {path}: {e}"));
+        Reply { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Reply {
+        self.send("GET", path, None)
+    }
+
+    #[track_caller]
+    pub fn delete(&self, path: &str) -> Reply {
+        self.send("DELETE", path, None)
+    }
+
+    #[track_caller]
+    pub fn post(&self, path: &str, body: &Value) -> Reply {
+        self.send("POST", path, Some(("application/json", body.to_string().as_bytes())))
+    }
+
+    #[track_caller]
+    pub fn upload(&self, corpus: &str, files: &[(&str, &[u8])]) -> Reply {
+        let media_type = format!("multipart/form-data; boundary={BOUNDARY}");
+        self.send("POST", &documents(corpus), Some((&media_type, &multipart(files))))
+    }
+
+    /// Makes a corpus and gives its id.
+    #[track_caller]
+    pub fn create(&self, name: &str) -> String {
+        self.post("/v1/corpora", &json!({ "name": name })).created()
+    }
+
+    /// Uploads files, waits until they are read, and gives the ids of their documents.
+    #[track_caller]
+    pub fn add(&self, corpus: &str, files: &[(&str, &[u8])]) -> Vec<String> {
+        let upload = self.upload(corpus, files).ok();
+        let job = self.wait_for(upload["job_id"].as_str().unwrap_or_else(|| panic!("{upload:#}")));
+        assert_eq!(job["state"], "succeeded", "{job:#}");
+        let results = upload["results"].as_array().unwrap().iter();
+        results.map(|result| result["document_id"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Follows a job to its end.
+    #[track_caller]
+    pub fn wait_for(&self, job: &str) -> Value {
+        let last = self.listen(&format!("/v1/jobs/{job}/events")).last().expect("a job has events");
+        assert_eq!(last.kind, "job.finished", "{last:?}");
+        last.data
+    }
+
+    #[track_caller]
+    pub fn ask(&self, corpus: &str, question: &str) -> Value {
+        self.post(&answers(corpus), &json!({ "question": question })).ok()
+    }
+
+    /// Puts a question in the line and gives the id of its answer.
+    #[track_caller]
+    pub fn ask_later(&self, corpus: &str, question: &Value) -> String {
+        let reply = self.with("prefer", "respond-async").post(&answers(corpus), question);
+        assert_eq!(reply.status, 202, "{reply:?}");
+        reply.ok()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks with `stream`.
+    #[track_caller]
+    pub fn stream(&self, corpus: &str, question: &Value) -> Events {
+        let mut question = question.clone();
+        question["stream"] = true.into();
+        let body = question.to_string();
+        let content = Some(("application/json", body.as_bytes()));
+        Events::of(self.request("POST", &answers(corpus), content).unwrap())
+    }
+
+    #[track_caller]
+    pub fn listen(&self, path: &str) -> Events {
+        Events::of(self.request("GET", path, None).unwrap())
+    }
+}
+
+pub fn answers(corpus: &str) -> String {
+    format!("/v1/corpora/{corpus}/answers")
+}
+
+pub fn documents(corpus: &str) -> String {
+    format!("/v1/corpora/{corpus}/documents")
+}
+
+/// A `multipart/form-data` body with parts named `files`. Names go between the quotation marks as they are.
+pub fn multipart(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (name, bytes) in files {
+        let head = format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"files\"; filename=\"{name}\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\n"
+        );
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(bytes);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
+    body
+}
+
+impl Reply {
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+
+    /// The object of a request that succeeded.
+    #[track_caller]
+    pub fn ok(&self) -> Value {
+        assert!((200..300).contains(&self.status), "{}: {}", self.status, self.text());
+        self.json()
+    }
+
+    /// The id of what was made, which is where `Location` says.
+    #[track_caller]
+    pub fn created(&self) -> String {
+        let object = self.ok();
+        let id = object["id"].as_str().unwrap().to_owned();
+        assert_eq!(self.status, 201, "{object:#}");
+        assert!(self.header("location").ends_with(&format!("/{id}")), "{self:?}");
+        id
+    }
+
+    /// A header's value; empty when it is missing.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The request was refused with a problem object of RFC 9457; gives its words.
+    #[track_caller]
+    pub fn refused(&self, status: u16, code: &str) -> String {
+        assert_eq!(self.status, status, "{}", self.text());
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        let problem = self.json();
+        assert_eq!((&problem["status"], &problem["code"]), (&json!(status), &json!(code)), "{problem:#}");
+        assert_eq!(problem["type"], "about:blank", "{problem:#}");
+        assert!(!problem["title"].as_str().unwrap().is_empty(), "{problem:#}");
+        assert!(!self.header("x-request-id").is_empty(), "{self:?}");
+        assert_eq!(problem["request_id"], self.header("x-request-id"), "{problem:#}");
+        problem["detail"].as_str().filter(|detail| !detail.is_empty()).expect("words").to_owned()
+    }
+}
+
+impl Events {
+    #[track_caller]
+    fn of(response: Response<ureq::Body>) -> Self {
+        let (parts, mut body) = response.into_parts();
+        if parts.status != 200 {
+            panic!("{}: {}", parts.status, body.read_to_string().unwrap_or_default());
+        }
+        assert_eq!(parts.headers["content-type"], "text/event-stream");
+        Self(BufReader::new(body.into_reader()).lines())
+    }
+}
+
+impl Iterator for Events {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        let (mut id, mut kind) = (None, String::new());
+        loop {
+            // A server that was killed has sent its last event.
+            let line = self.0.next()?.ok()?;
+            match line.split_once(": ") {
+                Some(("id", number)) => id = Some(number.parse().unwrap()),
+                Some(("event", name)) => kind = name.to_owned(),
+                Some(("data", data)) => {
+                    let at = Instant::now();
+                    return Some(Event { id, kind, data: serde_json::from_str(data).unwrap(), at });
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// An answer as it is kept: passages near a question that was not answered are told once.
+pub fn kept(answer: &Value) -> Value {
+    let mut kept = answer.clone();
+    kept["related"] = json!([]);
+    kept
+}
+
+/// What the text events said.
+pub fn said(events: &[Event]) -> String {
+    let deltas = events.iter().filter(|event| event.kind == "text.delta");
+    deltas.map(|event| event.data["text"].as_str().unwrap()).collect()
+}
