@@ -20,17 +20,31 @@ pub struct Tail {
     pub ids: Vec<u32>,
     /// Tokens of `ids` that are the question's.
     pub question: Range<usize>,
+    /// Tokens of earlier turns in front.
+    pub n_earlier: usize,
+}
+
+impl Tail {
+    /// Without the earlier turns.
+    fn alone(&self) -> Self {
+        Self {
+            ids: self.ids[self.n_earlier..].to_vec(),
+            question: self.question.start - self.n_earlier..self.question.end - self.n_earlier,
+            n_earlier: 0,
+        }
+    }
 }
 
 /// Earlier turns, then the question, encoded so that no text in them can become a special token, and the end of the
 /// user's turn.
 pub fn question_tail(engine: &Engine, question: &str, history: &[Turn]) -> Result<Tail> {
     let mut opening = earlier(engine, history)?;
+    let n_earlier = opening.len();
     opening.extend(engine.tokenizer().encode_document("\n\nQuestion:")?.ids);
     let words = engine.tokenizer().encode_document(&format!(" {}", question.trim()))?.ids;
     let question = opening.len()..opening.len() + words.len();
     let ids = [&opening, &words, &engine.header().suffix_ids].map(Vec::as_slice).concat();
-    Ok(Tail { ids, question })
+    Ok(Tail { ids, question, n_earlier })
 }
 
 /// The newest turns that fit [`MAX_HISTORY_TOKENS`], oldest first.
@@ -69,6 +83,11 @@ pub fn read_question(
     if asked.is_empty() {
         return Ok(());
     }
+    // Behind earlier turns every question is likely, whatever the passage says: fit is that of the question alone.
+    let fits = match tail.n_earlier {
+        0 => None,
+        _ => Some(fits(question, asked, &tail.alone())?),
+    };
     let engine = question.engine();
     let n_layers = engine.config().n_layers;
     let rows = tail.ids.len().saturating_sub(FIT_TOKENS + engine.header().suffix_ids.len())..tail.ids.len();
@@ -84,13 +103,26 @@ pub fn read_question(
     for (i, asked) in asked.iter_mut().enumerate() {
         asked.logits = decoded.logits.row((i + 2) * rows.len() - 1).to_vec();
         let by_token = asked.composed.token_mass(&decoded.mass[i + 1]);
-        let fit = likelihood(i + 1) - base;
+        let fit = fits.as_ref().map_or_else(|| likelihood(i + 1) - base, |fits| fits[i]);
         let candidate = &mut gathered.candidates[asked.candidate];
         candidate.units.iter_mut().for_each(|unit| unit.evidence.fit = fit);
         share_mass(candidate, &by_token);
         asked.by_token = by_token;
     }
     Ok(())
+}
+
+/// How much likelier the question is behind each passage than behind the header alone; the sequences stay as they are.
+fn fits(question: &Question<'_>, asked: &[Asked], tail: &Tail) -> Result<Vec<f64>> {
+    let engine = question.engine();
+    let rows = tail.ids.len().saturating_sub(FIT_TOKENS + engine.header().suffix_ids.len())..tail.ids.len();
+    let mut sequences = vec![engine.sequence()];
+    sequences.extend(asked.iter().map(|asked| asked.composed.sequence.fork()));
+    let step = |sequence| Step { sequence, ids: &tail.ids, logits: rows.clone(), mass: None };
+    let decoded = question.step(&mut sequences.iter_mut().map(step).collect::<Vec<_>>())?;
+    let likelihood = |at: usize| question_likelihood(&decoded, at * rows.len(), &rows, tail);
+    let base = likelihood(0);
+    Ok((0..asked.len()).map(|i| likelihood(i + 1) - base).collect())
 }
 
 /// Mean log-likelihood of the question's tokens, nats, from the logits of `rows` of the tail, which start at row `first`.
