@@ -76,6 +76,9 @@ fn errors_of_a_chat_have_the_shape_its_clients_know() {
     fails(with("model", json!("corpus:corp_01K6ZJ8Q4T9GZC3N5W2V7XHRME")), 404, "model_not_found");
     fails(with("messages", json!([])), 400, "invalid_value");
     fails(with("messages", json!([{ "role": "user", "content": "?" }])), 400, "empty_question");
-    let long = "a ".repeat(600_000);
+    let long = "a ".repeat(60_000);
     fails(with("messages", json!([{ "role": "user", "content": long }])), 400, "too_long");
+    let reply = server.raw_post(PATH, "application/json", "a ".repeat(1 << 20).as_bytes());
+    assert!(reply.starts_with("HTTP/1.1 400") && reply.contains("request_bytes = 1048576"), "{reply}");
+    assert!(reply.contains("\"invalid_request_error\""), "{reply}");
 }

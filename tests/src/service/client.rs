@@ -1,13 +1,11 @@
-//! A client of the service: requests, replies, and server-sent events as they arrive.
+//! A client of the service.
 
+use super::{events::Events, reply::Reply};
 use serde_json::{Value, json};
-use std::{
-    io::{BufRead, BufReader, Lines},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 use ureq::{
-    Agent, BodyReader,
-    http::{HeaderMap, Request, Response},
+    Agent,
+    http::{Request, Response},
 };
 
 /// Longer than any request of these tests takes; whoever waits longer waits in vain.
@@ -29,26 +27,6 @@ pub struct Client {
     pub address: String,
     headers: Vec<(String, String)>,
 }
-
-/// A reply, read to its end.
-#[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    headers: HeaderMap,
-    pub body: Vec<u8>,
-}
-
-/// A server-sent event, and when it came.
-#[derive(Debug)]
-pub struct Event {
-    pub id: Option<u64>,
-    pub kind: String,
-    pub data: Value,
-    pub at: Instant,
-}
-
-/// Events until the server ends the stream or is gone. Dropping it closes the connection.
-pub struct Events(Lines<BufReader<BodyReader<'static>>>);
 
 impl Client {
     pub fn new(address: &str) -> Self {
@@ -192,95 +170,9 @@ pub fn multipart(files: &[(&str, &[u8])]) -> Vec<u8> {
     body
 }
 
-impl Reply {
-    #[track_caller]
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
-    }
-
-    /// The object of a request that succeeded.
-    #[track_caller]
-    pub fn ok(&self) -> Value {
-        assert!((200..300).contains(&self.status), "{}: {}", self.status, self.text());
-        self.json()
-    }
-
-    /// The id of what was made, which is where `Location` says.
-    #[track_caller]
-    pub fn created(&self) -> String {
-        let object = self.ok();
-        let id = object["id"].as_str().unwrap().to_owned();
-        assert_eq!(self.status, 201, "{object:#}");
-        assert!(self.header("location").ends_with(&format!("/{id}")), "{self:?}");
-        id
-    }
-
-    /// A header's value; empty when it is missing.
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    /// The request was refused with a problem object of RFC 9457; gives its words.
-    #[track_caller]
-    pub fn refused(&self, status: u16, code: &str) -> String {
-        assert_eq!(self.status, status, "{}", self.text());
-        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
-        let problem = self.json();
-        assert_eq!((&problem["status"], &problem["code"]), (&json!(status), &json!(code)), "{problem:#}");
-        assert_eq!(problem["type"], "about:blank", "{problem:#}");
-        assert!(!problem["title"].as_str().unwrap().is_empty(), "{problem:#}");
-        assert!(!self.header("x-request-id").is_empty(), "{self:?}");
-        assert_eq!(problem["request_id"], self.header("x-request-id"), "{problem:#}");
-        problem["detail"].as_str().filter(|detail| !detail.is_empty()).expect("words").to_owned()
-    }
-}
-
-impl Events {
-    #[track_caller]
-    fn of(response: Response<ureq::Body>) -> Self {
-        let (parts, mut body) = response.into_parts();
-        if parts.status != 200 {
-            panic!("{}: {}", parts.status, body.read_to_string().unwrap_or_default());
-        }
-        assert_eq!(parts.headers["content-type"], "text/event-stream");
-        Self(BufReader::new(body.into_reader()).lines())
-    }
-}
-
-impl Iterator for Events {
-    type Item = Event;
-
-    fn next(&mut self) -> Option<Event> {
-        let (mut id, mut kind) = (None, String::new());
-        loop {
-            // A server that was killed has sent its last event.
-            let line = self.0.next()?.ok()?;
-            match line.split_once(": ") {
-                Some(("id", number)) => id = Some(number.parse().unwrap()),
-                Some(("event", name)) => kind = name.to_owned(),
-                Some(("data", data)) => {
-                    let at = Instant::now();
-                    return Some(Event { id, kind, data: serde_json::from_str(data).unwrap(), at });
-                }
-                _ => {}
-            }
-        }
-    }
-}
-
 /// An answer as it is kept: passages near a question that was not answered are told once.
 pub fn kept(answer: &Value) -> Value {
     let mut kept = answer.clone();
     kept["related"] = json!([]);
     kept
-}
-
-/// What the text events said.
-pub fn said(events: &[Event]) -> String {
-    let deltas = events.iter().filter(|event| event.kind == "text.delta");
-    deltas.map(|event| event.data["text"].as_str().unwrap()).collect()
 }

@@ -82,3 +82,19 @@ fn a_conversation_belongs_to_one_corpus() {
     api.delete(&format!("/v1/corpora/{elsewhere}")).ok();
     api.get(&format!("/v1/conversations/{id}")).refused(404, "not_found");
 }
+
+#[test]
+fn an_earlier_turn_does_not_hide_what_the_documents_say() {
+    let Some(bench) = Bench::new() else { return };
+    let (server, corpus) = Server::with_notes(&bench);
+    let api = &server.api;
+    let id = api.post("/v1/conversations", &json!({ "corpus_id": corpus })).created();
+    let body = json!({ "question": HONEY_QUESTION, "conversation_id": id });
+    let first = api.post(&answers(&corpus), &body).ok();
+    let again = api.post(&answers(&corpus), &body).ok();
+    assert_eq!((&first["grounding"], &again["grounding"]), (&json!("supported"), &json!("supported")));
+    assert_eq!(
+        (&again["text"], &again["citations"][0]["source"]),
+        (&first["text"], &first["citations"][0]["source"])
+    );
+}

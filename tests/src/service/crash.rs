@@ -1,7 +1,8 @@
 //! `kill -9`: nothing that was acknowledged is lost, and what was begun is finished by the next process.
 
 use super::{
-    client::{Event, answers, babble, documents, kept, said},
+    client::{answers, babble, documents, kept},
+    events::{Event, said},
     server::{Server, eventually, ledger, notes},
 };
 use crate::{

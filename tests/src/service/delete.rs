@@ -1,4 +1,5 @@
-//! A deleted document: the bytes that are said to be freed are gone, and its text can be neither shown, found nor cited.
+//! A deleted document: the bytes that are said to be freed are gone, and its text can be neither shown, found nor
+//! cited.
 
 use super::{
     client::{answers, documents},

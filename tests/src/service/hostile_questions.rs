@@ -20,13 +20,7 @@ fn a_question_that_is_too_long_or_empty_is_refused() {
     let api = &server.api;
     let ask = |question: &str| api.post(&answers(&corpus), &json!({ "question": question }));
     let million = json!({ "question": "why ".repeat(1_000_000) }).to_string();
-    let head = format!(
-        "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
-         Connection: close\r\n\r\n",
-        answers(&corpus),
-        million.len()
-    );
-    let reply = server.raw(format!("{head}{million}").as_bytes());
+    let reply = server.raw_post(&answers(&corpus), "application/json", million.as_bytes());
     assert!(reply.starts_with("HTTP/1.1 413") && reply.contains("request_bytes"), "{reply}");
     assert!(ask(&"é".repeat(8_001)).refused(413, "too_long").contains("question_characters = 8000"));
     ask(&"why ".repeat(1_999)).refused(413, "too_long");

@@ -35,11 +35,8 @@ fn a_body_that_is_no_json_of_ours_is_refused() {
         send("application/json", body).refused(422, "bad_field");
     }
     let long = format!("{{\"name\":\"{}\"}}", "x".repeat(2 << 20));
-    assert!(
-        send("application/json", long.as_bytes())
-            .refused(413, "too_long")
-            .contains("request_bytes = 1048576")
-    );
+    let reply = server.raw_post("/v1/corpora", "application/json", long.as_bytes());
+    assert!(reply.starts_with("HTTP/1.1 413") && reply.contains("request_bytes = 1048576"), "{reply}");
     for media_type in
         ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""]
     {
@@ -76,13 +73,14 @@ fn a_request_that_is_no_http_or_breaks_off_harms_nobody_else() {
     assert!(server.raw(long.as_bytes()).starts_with("HTTP/1.1 431"));
     for length in [5, 1 << 20] {
         let broken = format!(
-            "POST /v1/corpora HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{{\"na"
+            "POST /v1/corpora HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{{\"na"
         );
         let reply = server.broken_off(broken.as_bytes());
         assert!(!reply.starts_with("HTTP/1.1 2"), "{reply}");
     }
-    let smuggled = b"POST /v1/corpora HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\
-        Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\nDELETE /v1/corpora/x HTTP/1.1\r\n\r\n";
+    let smuggled = b"POST /v1/corpora HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+        Content-Length: 50\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\nDELETE /v1/corpora/x HTTP/1.1\r\n\r\n";
     let reply = server.raw(smuggled);
     assert_eq!(reply.matches("HTTP/1.1 ").count(), 1, "{reply}");
     assert!(!reply.starts_with("HTTP/1.1 2"), "{reply}");

@@ -1,6 +1,8 @@
 //! The service as its clients meet it: `ibid serve` in a process of its own, asked over HTTP.
 
 mod client;
+mod events;
+mod reply;
 mod server;
 
 mod answers;

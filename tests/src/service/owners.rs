@@ -1,7 +1,8 @@
 //! Two owners on one service: what belongs to one does not exist for the other, in no path, no body and no cursor.
 
 use super::{
-    client::{BOUNDARY, Client, Reply, answers, documents, multipart},
+    client::{BOUNDARY, Client, answers, documents, multipart},
+    reply::Reply,
     server::{Server, key, notes},
 };
 use crate::{

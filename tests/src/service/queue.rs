@@ -1,7 +1,8 @@
 //! One question at a time, one in the line: the next is told to come back, and nobody waits for what was taken away.
 
 use super::{
-    client::{Event, answers, babble},
+    client::{answers, babble},
+    events::Event,
     server::{Server, configure, eventually, key, notes},
 };
 use crate::{documents::HONEY_QUESTION, program::Bench};

@@ -1,7 +1,10 @@
 //! `ibid serve` in a process of its own, on a port of its own.
 
 use super::client::Client;
-use crate::{documents::write_all, program::Bench};
+use crate::{
+    documents::{BEES, HARBOUR, KILN},
+    program::Bench,
+};
 use serde_json::Value;
 use std::{
     fs,
@@ -30,18 +33,17 @@ impl Server {
     pub fn start(bench: &Bench) -> Self {
         let mut command = bench.command();
         command.args(["serve", "--address", "127.0.0.1:0"]).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        let mut server = Self { child: command.spawn().unwrap(), api: Client::new("") };
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(server.child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim_end().strip_prefix("Ibid listens on http://");
         let address = address.and_then(|address| address.strip_suffix('/'));
-        let api = Client::new(address.unwrap_or_else(|| panic!("serve said {line:?}")));
-        Self { child, api }
+        server.api = Client::new(address.unwrap_or_else(|| panic!("serve said {line:?}")));
+        server
     }
 
     /// With the three documents of [`crate::documents`] read into a corpus `notes`, whose id is given too.
     pub fn with_notes(bench: &Bench) -> (Self, String) {
-        write_all(bench);
         let server = Self::start(bench);
         let corpus = server.api.create("notes");
         server.api.add(&corpus, &notes());
@@ -78,6 +80,16 @@ impl Server {
         answered(self.write(request))
     }
 
+    /// Posts a body that is refused before all of it was read: what an HTTP client cannot send, it takes for an error.
+    pub fn raw_post(&self, path: &str, media_type: &str, body: &[u8]) -> String {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n",
+            body.len()
+        );
+        self.raw(&[head.as_bytes(), body].concat())
+    }
+
     /// Sends the beginning of a request and leaves.
     pub fn broken_off(&self, request: &[u8]) -> String {
         let stream = self.write(request);
@@ -103,7 +115,6 @@ fn answered(mut stream: TcpStream) -> String {
 
 /// The three documents of [`crate::documents`], as files of an upload.
 pub fn notes() -> [(&'static str, &'static [u8]); 3] {
-    use crate::documents::{BEES, HARBOUR, KILN};
     [("harbour.md", HARBOUR.as_bytes()), ("bees.txt", BEES.as_bytes()), ("kiln.txt", KILN.as_bytes())]
 }
 

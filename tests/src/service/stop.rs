@@ -1,7 +1,8 @@
 //! SIGTERM: the service ends by itself, soon, and what it left goes on the next time.
 
 use super::{
-    client::{Event, babble, kept, said},
+    client::{babble, kept},
+    events::{Event, said},
     server::{Server, ledger},
 };
 use crate::{documents::HONEY_QUESTION, program::Bench};

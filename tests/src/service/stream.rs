@@ -1,7 +1,8 @@
 //! An answer as it is made: its events in order and in time, taken up again, lost by nobody, stopped at once.
 
 use super::{
-    client::{Client, Event, answers, babble, kept, said},
+    client::{Client, answers, babble, kept},
+    events::{Event, said},
     server::{Server, eventually},
 };
 use crate::{
