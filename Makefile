@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rest test-web web openapi check fmt lint deny toolchain nextest
+.PHONY: help demo test test-rest test-web test-browser web openapi check fmt lint deny toolchain nextest
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release/ibid
@@ -87,17 +87,21 @@ $(REST_VENV)/installed: tests/rest/requirements.txt
 	$(REST_VENV)/bin/pip install --quiet --requirement tests/rest/requirements.txt || { echo 'pip cannot install tests/rest/requirements.txt: it needs the Python package index this once' >&2; exit 1; }
 	touch $@
 
-# The page: its types, its parts, its screens on a server that answers from memory, and on the real one.
-test-web: toolchain
+# The page: its types and its parts.
+test-web:
 	@command -v npm >/dev/null || { echo 'npm is missing: install Node.js 20 or newer with npm' >&2; exit 1; }
-	command -v chromium >/dev/null || { echo 'chromium is missing: on Debian, apt-get install chromium' >&2; exit 1; }
 	$(MAKE) --no-print-directory web/node_modules/.package-lock.json
 	npm --prefix web run check
 	npm --prefix web test
-	npm --prefix web run test:browser
+
+# Its screens in Chromium: on the real program, and on a server that answers from memory.
+test-browser: toolchain
+	@command -v chromium >/dev/null || { echo 'chromium is missing: on Debian, apt-get install chromium' >&2; exit 1; }
+	$(MAKE) --no-print-directory web/node_modules/.package-lock.json
 	cargo build --workspace --all-targets
 	$(DEBUG) --data $(TEST_DATA) model fetch
 	IBID_TEST_PROGRAM="$$(realpath $(DEBUG))" IBID_TEST_MODEL="$$(realpath $(MODEL))" npm --prefix web run test:service
+	npm --prefix web run test:browser
 
 check: fmt lint deny test
 
