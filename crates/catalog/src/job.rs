@@ -2,7 +2,10 @@
 
 use base::{Id, IdKind};
 use serde_json::{Value, json};
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{
+    Row, SqliteConnection,
+    sqlite::{SqliteQueryResult, SqliteRow},
+};
 
 use crate::{
     Catalog, Error, Listed, Page, Result, corpus,
@@ -288,11 +291,7 @@ pub(crate) async fn cancel(tx: &mut SqliteConnection, job: &Id) -> Result<()> {
     .bind(now_ms() as i64)
     .execute(&mut *tx)
     .await?;
-    if done.rows_affected() == 0 {
-        let found = find(tx, job).await?;
-        return Err(Error::JobFinished { job: job.to_string(), state: found.state });
-    }
-    Ok(())
+    check_changed(tx, job, &done).await
 }
 
 pub(crate) async fn finish(
@@ -312,11 +311,16 @@ pub(crate) async fn finish(
     .bind(now_ms() as i64)
     .execute(&mut *tx)
     .await?;
-    if done.rows_affected() == 0 {
-        let found = find(tx, job).await?;
-        return Err(Error::JobFinished { job: job.to_string(), state: found.state });
+    check_changed(tx, job, &done).await
+}
+
+/// Errors: [`Error::JobFinished`] when the job had ended before.
+async fn check_changed(tx: &mut SqliteConnection, job: &Id, done: &SqliteQueryResult) -> Result<()> {
+    if done.rows_affected() > 0 {
+        return Ok(());
     }
-    Ok(())
+    let found = find(tx, job).await?;
+    Err(Error::JobFinished { job: job.to_string(), state: found.state })
 }
 
 fn read(row: &SqliteRow) -> Result<Job> {

@@ -51,6 +51,7 @@ pub use page::{Listed, Page};
 pub use part::{NewPart, Part, PartRef};
 pub use passage::Passage;
 pub use removal::{Dropped, Freed, Object};
+pub use row::now_ms;
 pub use usage::Usage;
 
 #[cfg(test)]

@@ -34,12 +34,8 @@ pub(crate) struct StoredBlobs {
 impl Library {
     /// Reads and checks a text. Errors: [`Error::Missing`], [`Error::Damaged`], [`Error::Encoding`].
     pub fn document_text(&self, stored: &StoredText) -> Result<DocumentText> {
-        let bytes = self.read(BlobKind::Text, stored.text)?;
-        let text = String::from_utf8(bytes).map_err(|e| self.encoding(BlobKind::Text, stored.text, e))?;
-        let (pages, blocks) = match stored.pages {
-            Some(digest) => self.decode::<(Vec<PageMark>, Vec<Block>)>(BlobKind::Pages, digest)?,
-            None => Default::default(),
-        };
+        let text = self.canonical_text(stored)?;
+        let (pages, blocks) = self.pages_and_blocks(stored)?;
         let boxes = match stored.boxes {
             Some(digest) => self.decode(BlobKind::Boxes, digest)?,
             None => Vec::new(),
@@ -49,6 +45,21 @@ impl Library {
             None => Default::default(),
         };
         Ok(DocumentText { text, pages, boxes, blocks, token_ids, token_spans })
+    }
+
+    /// The canonical text alone. Errors: as of [`Self::document_text`].
+    pub fn canonical_text(&self, stored: &StoredText) -> Result<String> {
+        let bytes = self.read(BlobKind::Text, stored.text)?;
+        String::from_utf8(bytes).map_err(|e| self.encoding(BlobKind::Text, stored.text, e))
+    }
+
+    /// The page marks alone. Errors: as of [`Self::document_text`].
+    pub fn pages(&self, stored: &StoredText) -> Result<Vec<PageMark>> {
+        Ok(self.pages_and_blocks(stored)?.0)
+    }
+
+    fn pages_and_blocks(&self, stored: &StoredText) -> Result<(Vec<PageMark>, Vec<Block>)> {
+        stored.pages.map_or_else(|| Ok(Default::default()), |digest| self.decode(BlobKind::Pages, digest))
     }
 
     pub(crate) fn put_document_text(

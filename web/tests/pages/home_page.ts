@@ -45,6 +45,8 @@ export class HomePage {
 
   async openCorpus(name: string): Promise<void> {
     await this.page.getByRole("link", { name }).click();
+    // Both screens take files: what follows has to meet the corpus, not Home.
+    await this.page.getByRole("heading", { level: 1, name: "Corpora" }).waitFor({ state: "detached" });
   }
 
   async deleteCorpus(name: string): Promise<void> {

@@ -9,9 +9,9 @@ use crate::{
     serve::{digest, random_token},
 };
 use anyhow::Result;
-use catalog::{NewKey, Page, Scope};
+use catalog::{NewKey, Page, Scope, now_ms};
 use serde::Serialize;
-use std::{collections::BTreeSet, time::SystemTime};
+use std::collections::BTreeSet;
 
 /// What a key begins with, for people and for scanners that look for leaked secrets.
 const PREFIX: &str = "ibid_";
@@ -139,9 +139,4 @@ impl From<KeyScope> for Scope {
             KeyScope::Admin => Self::Admin,
         }
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
 }

@@ -43,7 +43,7 @@ impl Caller {
 
     /// By `Authorization: Bearer`, `x-api-key` or the browser's cookie.
     pub async fn identify(service: &Service, headers: &HeaderMap) -> Result<Self, Refusal> {
-        let now = super::catalog_now();
+        let now = catalog::now_ms();
         let catalog = service.catalog();
         let key = match (secret(headers), cookie(headers)) {
             (Some(secret), _) => catalog.find_key(digest(secret), now).await?,

@@ -3,8 +3,7 @@
 use super::{
     caller::Caller,
     extract::{Body, Path, Query},
-    jobs::sifted,
-    listing::{self, Order, PageQuery},
+    listing::{self, Order, PageQuery, sifted},
     refusal::{ProblemObject, Refusal},
     service::Service,
 };

@@ -3,8 +3,7 @@
 use super::{
     caller::Caller,
     extract::{Body, Path, Query},
-    jobs::sifted,
-    listing::{Order, PageQuery},
+    listing::{Order, PageQuery, sifted},
     refusal::{ProblemObject, Refusal},
     service::Service,
 };

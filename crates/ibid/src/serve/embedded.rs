@@ -1,17 +1,15 @@
 //! The sample corpus, built into the program: one click from an empty page to the first question.
 
-use std::borrow::Cow;
-
 /// A file by its name in `examples/corpus`.
 macro_rules! sample {
     ($name:literal) => {
-        ($name, Cow::Borrowed(include_bytes!(concat!("../../../../examples/corpus/", $name)).as_slice()))
+        ($name, include_bytes!(concat!("../../../../examples/corpus/", $name)).as_slice())
     };
 }
 
 /// Names and bytes, by name.
-pub fn sample_files() -> Vec<(&'static str, Cow<'static, [u8]>)> {
-    vec![
+pub fn sample_files() -> [(&'static str, &'static [u8]); 11] {
+    [
         sample!("asme-paper.pdf"),
         sample!("book-design.pdf"),
         sample!("debian-constitution.docx"),

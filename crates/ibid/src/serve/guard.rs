@@ -36,7 +36,7 @@ pub async fn guard(State(service): State<Arc<Service>>, request: Request, next: 
     let began = Instant::now();
     let mut response = REQUEST_ID
         .scope(id.clone(), async {
-            match check(&service.host_names, &request) {
+            match check(&service.settings.service.host_names, &request) {
                 Ok(()) => next.run(request).await,
                 Err(refusal) => refusal.into_response(),
             }

@@ -52,7 +52,7 @@ use tokio::net::TcpListener;
 
 /// Serves until Ctrl-C or SIGTERM; running requests and questions end first.
 pub async fn run(owner: &Arc<Owner>, settings: &Settings, args: &Serve, out: &Out) -> Result<Exit> {
-    let keys = owner.catalog().any_keys(catalog_now()).await?;
+    let keys = owner.catalog().any_keys(catalog::now_ms()).await?;
     let loopback = args.address.ip().is_loopback();
     if !loopback && !keys {
         let detail = format!(
@@ -123,10 +123,4 @@ async fn stop_requested(cancel: &crate::event::Cancel) {
             }
         }
     }
-}
-
-/// Unix milliseconds.
-fn catalog_now() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
 }

@@ -69,8 +69,9 @@ pub async fn list(
     let _permit = service.reading.acquire().await?;
     let library = service.ingest.stores.library.clone();
     let pages = tokio::task::spawn_blocking(move || -> Result<Vec<PageInfo>, Refusal> {
-        let text = library.document_text(&stored)?;
-        let index = CharIndex::new(&text.text);
+        let marks = library.pages(&stored)?;
+        let text = library.canonical_text(&stored)?;
+        let index = CharIndex::new(&text);
         let page = |mark: &corpus::PageMark| {
             let chars = index.char_span(mark.bytes);
             PageInfo {
@@ -82,7 +83,7 @@ pub async fn list(
                 end_char: chars.end,
             }
         };
-        Ok(text.pages.iter().map(page).collect())
+        Ok(marks.iter().map(page).collect())
     });
     Ok(Json(cut(pages.await??, query)?))
 }

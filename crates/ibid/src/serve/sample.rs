@@ -27,10 +27,9 @@ pub async fn sample(State(service): State<Arc<Service>>, caller: Caller) -> Resu
     let corpus = corpus_of(&service, &caller.owner).await?;
     let library = service.ingest.stores.library.clone();
     let received = tokio::task::spawn_blocking(move || -> ingest::Result<Vec<(&'static str, Received)>> {
-        let receive = |(name, bytes): (&'static str, _)| {
+        let receive = |(name, bytes)| {
             let mut incoming = library.incoming()?;
-            let bytes: std::borrow::Cow<'static, [u8]> = bytes;
-            incoming.write(&bytes)?;
+            incoming.write(bytes)?;
             Ok((name, incoming.finish()))
         };
         sample_files().into_iter().map(receive).collect()

@@ -26,8 +26,6 @@ pub struct Service {
     pub replaying: Arc<Semaphore>,
     /// Unix milliseconds.
     pub began_ms: u64,
-    /// Names beside addresses and `localhost` under which it may be called.
-    pub host_names: Vec<String>,
     /// Set when the service is about to end.
     pub stopping: Cancel,
     loopback: bool,
@@ -54,8 +52,7 @@ impl Service {
             painters: Semaphore::new(16),
             reading: Semaphore::new(4),
             replaying: Arc::new(Semaphore::new(1)),
-            began_ms: super::catalog_now(),
-            host_names: settings.service.host_names.clone(),
+            began_ms: catalog::now_ms(),
             loopback: address.ip().is_loopback(),
             _owner: owner,
             ingest,
@@ -95,7 +92,7 @@ impl Service {
 /// Takes away what has expired: now and every hour.
 async fn purge(catalog: Catalog, stopping: Cancel) {
     while !stopping.requested() {
-        let now = super::catalog_now();
+        let now = catalog::now_ms();
         if let Err(error) = catalog.purge_sessions(now).await {
             tracing::warn!("expired sessions are not purged: {error}");
         }

@@ -57,7 +57,7 @@ pub async fn create(
     State(service): State<Arc<Service>>,
     Body(new): Body<NewSession>,
 ) -> Result<impl IntoResponse, Refusal> {
-    let now = super::catalog_now();
+    let now = catalog::now_ms();
     let key = service.catalog().find_key(digest(new.key.trim()), now).await?;
     let key = key.ok_or_else(|| {
         Refusal::new(401, "unauthenticated", "this key is not valid; ibid key create makes a new one")
@@ -79,7 +79,7 @@ pub async fn show(
     let by_key = headers.contains_key(AUTHORIZATION) || headers.contains_key("x-api-key");
     let expires_ms = match cookie(&headers).filter(|_| !by_key) {
         Some(token) => {
-            let session = service.catalog().find_session(digest(token), super::catalog_now()).await?;
+            let session = service.catalog().find_session(digest(token), catalog::now_ms()).await?;
             session.map(|session| session.expires_ms).or(caller.expires_ms)
         }
         None => caller.expires_ms,

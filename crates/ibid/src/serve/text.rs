@@ -9,7 +9,7 @@ use super::{
     service::Service,
 };
 use axum::{Json, extract::State};
-use catalog::{BlobKind, Scope};
+use catalog::Scope;
 use corpus::tokens::CharIndex;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -71,7 +71,7 @@ pub async fn text(
     let _permit = service.reading.acquire().await?;
     let library = service.ingest.stores.library.clone();
     let stretch = tokio::task::spawn_blocking(move || -> Result<TextStretch, Refusal> {
-        let whole = String::from_utf8(library.read(BlobKind::Text, stored.text)?)?;
+        let whole = library.canonical_text(&stored)?;
         stretch(&whole, document.id.to_string(), &query)
     });
     Ok(Json(stretch.await??))
