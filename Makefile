@@ -71,7 +71,7 @@ test: toolchain nextest web
 	@cargo build --workspace --all-targets
 	$(DEBUG) --data $(TEST_DATA) model fetch
 	IBID_TEST_MODEL="$$(realpath $(MODEL))" cargo nextest run --workspace
-	$(MAKE) --no-print-directory test-rest test-web
+	$(MAKE) --no-print-directory test-rest test-web test-browser
 
 # The running service against its description, the openai package, and docs/rest.md.
 test-rest: toolchain $(REST_VENV)/installed
