@@ -29,7 +29,7 @@ export default defineConfig({
           environment: "node",
           include: ["tests/service/*.test.ts"],
           fileParallelism: false,
-          testTimeout: 240_000,
+          testTimeout: 360_000,
           hookTimeout: 120_000,
         },
       },

@@ -6,6 +6,7 @@
 //! The crate does no I/O and knows no model.
 
 mod error;
+mod experts;
 mod int8;
 mod ops;
 mod reference;
@@ -15,6 +16,7 @@ mod simd;
 mod stack;
 
 pub use error::{Error, Result};
+pub use experts::{Routed, norm_heads, route};
 pub use int8::{Int8, Int8Acts, Int8Matrix};
 pub use ops::{AttendGroup, AttendSpec, KvBlock, Ops, PAGE_LEN};
 pub use reference::{Reference, ReferenceMatrix};

@@ -131,6 +131,9 @@ pub trait Ops: Send + Sync {
     /// When a tensor is not a matrix, the widths differ, or the width does not suit the implementation.
     fn matrix(&self, parts: &[&weights::Tensor<'_>]) -> Result<Self::Matrix>;
 
+    /// Memory that a packed matrix takes.
+    fn matrix_bytes(&self, matrix: &Self::Matrix) -> u64;
+
     /// Rows `ids` of `table` into `x` `[ids.len(), in]`.
     ///
     /// # Panics

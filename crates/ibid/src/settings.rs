@@ -95,6 +95,8 @@ impl Settings {
                 KvDtype::Int8 => Some(kv::Dtype::Int8),
                 KvDtype::Bf16 => Some(kv::Dtype::Bf16),
             },
+            expert_bytes: u64::MAX,
+            allow_wrong_rope: false,
         }
     }
 }

@@ -5,7 +5,7 @@
 //! for the last prefilled token and for every decoded one.
 
 use anyhow::{Context, Result, ensure};
-use scout::{Engine, Numerics, Sequence, Step, greedy};
+use scout::{Engine, Numerics, Step, greedy};
 use std::{
     io::{BufRead, Write},
     path::Path,
@@ -42,7 +42,7 @@ fn main() -> Result<()> {
 
 fn measure(engine: &Engine, context: &[u32], next: &[u32]) -> Result<serde_json::Value> {
     // Without the header, so that both engines run exactly these tokens.
-    let mut sequence = Sequence::new(engine.config().n_layers, engine.page_shape(), engine.kv_dtype());
+    let mut sequence = engine.empty_sequence();
     let start = Instant::now();
     let mut after_prefill = 0;
     let n_tiles = context.len().div_ceil(TILE);

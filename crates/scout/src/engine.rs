@@ -3,13 +3,14 @@
 use crate::{
     Error, Result,
     config::{ModelConfig, model_name},
-    forward::{Batch, Model, Run},
+    forward::{Model, Run},
+    plan::Reach,
     prefill::PartPages,
     scheduler::Scheduler,
     sequence::Sequence,
     template::ChatTemplate,
 };
-use compute::{Int8, Reference, Rows};
+use compute::{Int8, Reference};
 use corpus::tokens::Tokenizer;
 use kv::{
     Context, ContextId, Dtype, PAGE_TOKENS, PageBuf, PageOrder, PageShape, RowKind, Segment, SegmentSpec,
@@ -36,11 +37,15 @@ pub struct Arithmetic {
     pub numerics: Numerics,
     /// `None`: what the numerics prefer, int8 for the fast path and f32 for the reference.
     pub kv_dtype: Option<Dtype>,
+    /// Bytes of routed experts kept ready for use; those that are not are read from the model file again.
+    pub expert_bytes: u64,
+    /// Run a Scout whose RoPE scaling is not the released one.
+    pub allow_wrong_rope: bool,
 }
 
 impl From<Numerics> for Arithmetic {
     fn from(numerics: Numerics) -> Self {
-        Self { numerics, kv_dtype: None }
+        Self { numerics, kv_dtype: None, expert_bytes: u64::MAX, allow_wrong_rope: false }
     }
 }
 
@@ -61,6 +66,9 @@ pub struct Engine {
     tokenizer: Tokenizer,
     header: Header,
     stop_ids: Vec<u32>,
+    /// `[n_layers]`
+    reaches: Arc<[Reach]>,
+    stored_layers: Vec<u32>,
     run: Box<dyn Run>,
     scheduler: Scheduler,
 }
@@ -76,8 +84,9 @@ impl Engine {
         fingerprint_cache: &Path,
         progress: &mut dyn FnMut(weights::Progress),
     ) -> Result<Self> {
-        let file = weights::Model::open(path)?;
-        let config = ModelConfig::read(&file)?;
+        let arithmetic = arithmetic.into();
+        let file = Arc::new(weights::Model::open(path)?);
+        let config = read_config(&file, arithmetic)?;
         let fingerprint = file.fingerprint(fingerprint_cache, progress)?;
         let in_model = |source| Error::Tokenizer { model: model_name(&file), source: Box::new(source) };
         let tokenizer = Tokenizer::from_model(&file).map_err(in_model)?;
@@ -89,7 +98,7 @@ impl Engine {
             text: before,
             pages: Vec::new(),
         };
-        let run = load_run(&file, &config, arithmetic.into())?;
+        let run = load_run(&file, &config, arithmetic)?;
         let stop_ids = stop_ids(&file, &tokenizer)?;
         let name = model_name(&file);
         let mut engine = Self {
@@ -99,6 +108,8 @@ impl Engine {
             tokenizer,
             header,
             stop_ids,
+            reaches: run.reaches(),
+            stored_layers: stored_layers(&run.reaches()),
             run,
             scheduler: Scheduler::default(),
         };
@@ -114,7 +125,7 @@ impl Engine {
 
     /// A new sequence that sees the header alone.
     pub fn sequence(&self) -> Sequence {
-        let mut sequence = Sequence::new(self.config.n_layers, self.page_shape(), self.run.kv_dtype());
+        let mut sequence = self.empty_sequence();
         let mut left = self.header.ids.len();
         for page in 0..self.header.pages.first().map_or(0, Vec::len) {
             let pages = self.header.pages.iter().map(|layer| layer[page].clone()).collect();
@@ -122,6 +133,16 @@ impl Engine {
             left = left.saturating_sub(PAGE_TOKENS);
         }
         sequence
+    }
+
+    /// A new sequence that sees nothing.
+    pub fn empty_sequence(&self) -> Sequence {
+        Sequence::new(self.reaches.clone(), self.page_shape(), self.run.kv_dtype())
+    }
+
+    /// Layers whose rows are kept on disk: those that see everything. What the others hold ends with its chunk.
+    pub fn stored_layers(&self) -> &[u32] {
+        &self.stored_layers
     }
 
     /// What a part's rows depend on beside its tokens and the KV type. `document_header` is the text its first tokens
@@ -147,16 +168,19 @@ impl Engine {
         context.is_ok_and(|context| context == segment.context()) && segment.dtype() == self.kv_dtype()
     }
 
-    /// The segment that `prefill_part(&tokens)` fills. Full-reach layers of one page lie together: one read a page.
+    /// The segment that `prefill_part(&tokens)` fills. Where a question touches few pages, all layers of one lie
+    /// together, so that it is one read; where it walks them all, all pages of a layer do.
     pub fn segment_spec(&self, context: ContextId, tokens: Vec<u32>) -> SegmentSpec {
         let shape = self.page_shape();
         SegmentSpec {
             context,
             row_kind: RowKind::Isolated,
             dtype: self.run.kv_dtype(),
-            order: PageOrder::PageMajor,
-            layers: (0..self.config.n_layers as u32)
-                .map(|layer| StoredLayer { layer, shape, first_page: 0 })
+            order: if self.config.llama4.is_some() { PageOrder::LayerMajor } else { PageOrder::PageMajor },
+            layers: self
+                .stored_layers
+                .iter()
+                .map(|&layer| StoredLayer { layer, shape, first_page: 0 })
                 .collect(),
             tokens,
         }
@@ -166,9 +190,9 @@ impl Engine {
         PageShape { n_kv_heads: self.config.n_kv_heads, head_dim: self.config.head_dim }
     }
 
-    /// Bytes that one token's keys and values take on disk, over all layers.
+    /// Bytes that one token's keys and values take on disk, over all layers that are kept.
     pub fn kv_bytes_per_token(&self) -> u64 {
-        (self.page_shape().page_bytes(self.kv_dtype()) * self.config.n_layers / PAGE_TOKENS) as u64
+        (self.page_shape().page_bytes(self.kv_dtype()) * self.stored_layers.len() / PAGE_TOKENS) as u64
     }
 
     pub fn kv_dtype(&self) -> Dtype {
@@ -215,42 +239,31 @@ impl Engine {
     }
 }
 
-fn load_run(file: &weights::Model, config: &ModelConfig, arithmetic: Arithmetic) -> Result<Box<dyn Run>> {
-    let kv = arithmetic.kv_dtype;
+fn stored_layers(reaches: &[Reach]) -> Vec<u32> {
+    (0u32..).zip(reaches).filter(|(_, reach)| **reach == Reach::Everything).map(|(l, _)| l).collect()
+}
+
+pub(crate) fn read_config(file: &weights::Model, arithmetic: Arithmetic) -> Result<ModelConfig> {
+    let config = ModelConfig::read(file)?;
+    if !arithmetic.allow_wrong_rope {
+        config.check_scout_rope()?;
+    }
+    Ok(config)
+}
+
+pub(crate) fn load_run(
+    file: &Arc<weights::Model>,
+    config: &ModelConfig,
+    arithmetic: Arithmetic,
+) -> Result<Box<dyn Run>> {
+    let (kv, experts) = (arithmetic.kv_dtype, arithmetic.expert_bytes);
     Ok(match arithmetic.numerics {
         Numerics::Reference => match kv {
-            None | Some(Dtype::F32) => Box::new(Model::load(file, config, Reference, kv)?),
+            None | Some(Dtype::F32) => Box::new(Model::load(file, config, Reference, kv, experts)?),
             Some(dtype) => return Err(Error::KvDtype { numerics: "reference", dtype: dtype.name() }),
         },
-        Numerics::Fast => Box::new(Model::load(file, config, Int8::default(), kv)?),
+        Numerics::Fast => Box::new(Model::load(file, config, Int8::default(), kv, experts)?),
     })
-}
-
-/// Logits of every token, `[n_tokens, vocab]`, from a bare checkpoint: no tokenizer, header or template needed.
-pub fn logits_of(path: &Path, numerics: Numerics, ids: &[u32]) -> Result<Rows> {
-    bare_logits(path, |file, config| load_run(file, config, numerics.into()), ids)
-}
-
-/// The same on the fast path with a given instruction set and KV type: the bits do not depend on the first.
-pub fn fast_logits_on(path: &Path, isa: compute::Isa, kv_dtype: Dtype, ids: &[u32]) -> Result<Rows> {
-    let load = |file: &weights::Model, config: &ModelConfig| -> Result<Box<dyn Run>> {
-        Ok(Box::new(Model::load(file, config, Int8::with_isa(isa), Some(kv_dtype))?))
-    };
-    bare_logits(path, load, ids)
-}
-
-fn bare_logits(
-    path: &Path,
-    load: impl FnOnce(&weights::Model, &ModelConfig) -> Result<Box<dyn Run>>,
-    ids: &[u32],
-) -> Result<Rows> {
-    let file = weights::Model::open(path)?;
-    let config = ModelConfig::read(&file)?;
-    let run = load(&file, &config)?;
-    let shape = PageShape { n_kv_heads: config.n_kv_heads, head_dim: config.head_dim };
-    let mut sequence = Sequence::new(config.n_layers, shape, run.kv_dtype());
-    let batch = Batch { sequence: &mut sequence, ids, logits: 0..ids.len(), mass: None };
-    run.forward(&mut [batch], &mut || Ok(()))
 }
 
 /// From GGUF metadata or `tokenizer_config.json`; a model without one cannot be asked questions.
@@ -288,10 +301,11 @@ fn chat_template(file: &weights::Model) -> Result<ChatTemplate> {
 
 /// The ids that end a turn: those the file names, and the usual end-of-turn tokens of the family.
 fn stop_ids(file: &weights::Model, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
-    let mut ids: Vec<u32> = ["<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>", "</s>"]
-        .iter()
-        .filter_map(|token| tokenizer.special_id(token))
-        .collect();
+    let mut ids: Vec<u32> =
+        ["<|im_end|>", "<|eot_id|>", "<|eot|>", "<|eom|>", "<|end_of_text|>", "<|endoftext|>", "</s>"]
+            .iter()
+            .filter_map(|token| tokenizer.special_id(token))
+            .collect();
     for key in ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"] {
         ids.extend(file.metadata().u64(key)?.and_then(|id| u32::try_from(id).ok()));
     }

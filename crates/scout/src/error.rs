@@ -10,6 +10,11 @@ pub enum Error {
     BadField { model: String, field: String, expected: String, got: String },
     #[error("{model}: {what} is not supported; supported are {supported}")]
     Unsupported { model: String, what: String, supported: &'static str },
+    #[error(
+        "{model}: frequency {frequency} of RoPE is {got:e}, Llama 4 Scout has {expected:e} (scaling factor 16); files \
+         converted before April 2025 are wrong: fetch a newer one, or pass --allow-wrong-rope"
+    )]
+    WrongRope { model: String, frequency: usize, expected: f64, got: f64 },
     #[error("{model}: tensor {tensor} has shape {got:?}, the config asks for {expected:?}")]
     Shape { model: String, tensor: String, expected: Vec<u64>, got: Vec<u64> },
     #[error("token {id} is outside the vocabulary of {vocab}")]

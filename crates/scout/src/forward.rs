@@ -4,15 +4,18 @@
 use crate::{
     Error, Result,
     config::ModelConfig,
-    load::{self, Weights},
-    plan::{self, LayerPlan},
+    load::{self, FeedForward, Network, Weights},
+    plan::{self, LayerPlan, Reach},
     related::Centred,
     rope,
     sequence::Sequence,
 };
-use compute::{AttendGroup, AttendSpec, Ops, RopeTable, Rows};
+use compute::{AttendGroup, AttendSpec, Ops, RopeTable, Rows, norm_heads, route};
 use kv::{Dtype, PAGE_TOKENS};
-use std::{ops::Range, sync::OnceLock};
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 /// Attention mass asked of one sequence's rows: mean softmax weight over `rows` × heads, summed over `layers`.
 pub struct Mass {
@@ -42,6 +45,16 @@ pub trait Run: Send + Sync {
     fn embedding_cosines(&self, ids: &[u32]) -> Rows;
     fn numerics(&self) -> &'static str;
     fn kv_dtype(&self) -> Dtype;
+    /// `[n_layers]`
+    fn reaches(&self) -> Arc<[Reach]>;
+}
+
+/// The tokens of a pass, row by row.
+struct Tokens {
+    ids: Vec<u32>,
+    pos: Vec<u64>,
+    /// Counted from where the token's sequence begins with its own: what attention chunks are counted in.
+    own_pos: Vec<u64>,
 }
 
 pub struct Model<O: Ops> {
@@ -57,29 +70,30 @@ pub struct Model<O: Ops> {
 
 impl<O: Ops> Model<O> {
     /// `kv_dtype`: what the sequences' own pages hold, by default what `ops` prefers; `ops` must be able to attend
-    /// to it.
+    /// to it. `expert_bytes`: routed experts kept in memory.
     pub fn load(
-        file: &weights::Model,
+        file: &Arc<weights::Model>,
         config: &ModelConfig,
         ops: O,
         kv_dtype: Option<Dtype>,
+        expert_bytes: u64,
     ) -> Result<Self> {
         let kv_dtype = kv_dtype.unwrap_or_else(|| ops.kv_dtype());
-        let weights = load::load(file, config, &ops)?;
-        let rope = RopeTable::new(&rope::inverse_frequencies(config), config.window as usize + PAGE_TOKENS);
+        let weights = load::load(file, config, &ops, expert_bytes)?;
+        let plan = plan::layer_plan(config);
         Ok(Self {
             ops,
-            plan: plan::layer_plan(config),
+            rope: rope_table(config, &plan),
+            plan,
             config: config.clone(),
             weights,
-            rope,
             kv_dtype,
             centred: OnceLock::new(),
         })
     }
 
     /// x += Wo · attend(norm(x)), appending this batch's K and V to the sequences first.
-    fn attention(&self, l: usize, x: &mut Rows, pos: &[u64], batches: &mut [Batch<'_>]) -> Result<()> {
+    fn attention(&self, l: usize, x: &mut Rows, tokens: &Tokens, batches: &mut [Batch<'_>]) -> Result<()> {
         let (c, layer, plan) = (&self.config, &self.weights.layers[l], &self.plan[l]);
         let (q_dim, kv_dim) = (c.n_heads * c.head_dim, c.n_kv_heads * c.head_dim);
         let n = x.n_rows();
@@ -89,18 +103,34 @@ impl<O: Ops> Model<O> {
         let mut qkv = Rows::zeros(n, q_dim + 2 * kv_dim);
         self.ops.matmul(&acts, &layer.wqkv, &mut qkv);
 
-        let mut q = Rows::zeros(n, q_dim);
+        let (mut q, mut k, mut v) = (Rows::zeros(n, q_dim), Rows::zeros(n, kv_dim), Rows::zeros(n, kv_dim));
+        for row in 0..n {
+            let (own_q, kv) = qkv.row(row).split_at(q_dim);
+            q.row_mut(row).copy_from_slice(own_q);
+            k.row_mut(row).copy_from_slice(&kv[..kv_dim]);
+            v.row_mut(row).copy_from_slice(&kv[kv_dim..]);
+        }
+        if plan.qk_norm {
+            // Rotation keeps the length of a head, so that the norm of the un-rotated key is that of the rotated one.
+            norm_heads(&mut q, c.head_dim, c.rms_eps);
+            norm_heads(&mut k, c.head_dim, c.rms_eps);
+        }
         let mut row = 0;
         for batch in batches.iter_mut() {
             for _ in batch.ids {
-                let (own_q, kv) = qkv.row(row).split_at(q_dim);
-                q.row_mut(row).copy_from_slice(own_q);
-                batch.sequence.write(l, pos[row], &kv[..kv_dim], &kv[kv_dim..])?;
+                batch.sequence.write(l, tokens.pos[row], k.row(row), v.row(row))?;
                 row += 1;
             }
         }
+        let pos = if plan.reach.chunk().is_some() { &tokens.own_pos } else { &tokens.pos };
         if let Some(pairing) = plan.rope {
             self.ops.rope(&mut q, c.head_dim, &self.rope, pairing, pos);
+        }
+        if let Some(temperature) = plan.temperature {
+            for (row, &pos) in tokens.pos.iter().enumerate() {
+                let factor = temperature.factor(pos);
+                q.row_mut(row).iter_mut().for_each(|q| *q *= factor);
+            }
         }
 
         let mut mixed = Rows::zeros(n, q_dim);
@@ -129,7 +159,8 @@ impl<O: Ops> Model<O> {
         for ((batch, blocks), values) in batches.iter().zip(&blocks).zip(&mut masses) {
             let rows = first..first + batch.ids.len();
             first = rows.end;
-            let asked = batch.mass.as_ref().filter(|mass| mass.layers.contains(&l));
+            let everything = plan.reach == Reach::Everything;
+            let asked = batch.mass.as_ref().filter(|mass| everything && mass.layers.contains(&l));
             let mass_rows = asked.map_or(0..0, |m| rows.start + m.rows.start..rows.start + m.rows.end);
             let mass = if asked.is_some() { values.as_deref_mut() } else { None };
             groups.push(AttendGroup { rows, blocks, mass, mass_rows });
@@ -144,15 +175,51 @@ impl<O: Ops> Model<O> {
         }
     }
 
-    /// x += Wdown · (silu(Wgate · norm(x)) * (Wup · norm(x)))
-    fn feed_forward(&self, l: usize, x: &mut Rows) {
+    /// x += FFN(norm(x)): one dense network, or the shared expert and those each token is routed to.
+    fn feed_forward(&self, l: usize, x: &mut Rows) -> Result<()> {
         let layer = &self.weights.layers[l];
         let mut acts = O::Acts::default();
         self.ops.norm(x, &layer.ffn_norm, self.config.rms_eps, &mut acts);
-        let mut gate_up = Rows::zeros(x.n_rows(), 2 * self.config.hidden_dim);
-        self.ops.matmul(&acts, &layer.w_gate_up, &mut gate_up);
-        self.ops.swiglu(&gate_up, &mut acts);
-        self.ops.matmul_add(&acts, &layer.w_down, x);
+        let (router, shared) = match &layer.feed_forward {
+            FeedForward::Dense(network) => {
+                self.hidden(network, &mut acts, None);
+                self.ops.matmul_add(&acts, &network.w_down, x);
+                return Ok(());
+            }
+            FeedForward::Routed { router, shared } => (router, shared),
+        };
+        let input = x.clone();
+        self.hidden(shared, &mut acts, None);
+        self.ops.matmul_add(&acts, &shared.w_down, x);
+        let routed =
+            route(&input, &layer.ffn_norm, self.config.rms_eps, router, self.weights.experts.active());
+        // Tokens are grouped by expert: an expert's weights are read once for all of them.
+        for (expert, tokens) in routed.iter().enumerate().filter(|(_, tokens)| !tokens.is_empty()) {
+            let network = self.weights.experts.get(&self.ops, l, expert)?;
+            let mut own = Rows::zeros(tokens.len(), self.config.dim);
+            for (at, token) in tokens.iter().enumerate() {
+                own.row_mut(at).copy_from_slice(input.row(token.row));
+            }
+            self.ops.norm(&own, &layer.ffn_norm, self.config.rms_eps, &mut acts);
+            let scores: Vec<f32> = tokens.iter().map(|token| token.score).collect();
+            self.hidden(&network, &mut acts, Some(&scores));
+            self.ops.matmul(&acts, &network.w_down, &mut own);
+            for (at, token) in tokens.iter().enumerate() {
+                x.row_mut(token.row).iter_mut().zip(own.row(at)).for_each(|(x, y)| *x += y);
+            }
+        }
+        Ok(())
+    }
+
+    /// acts = silu(s · Wgate · acts) * (s · Wup · acts): a score multiplies the network's input, and gate and up are
+    /// linear, so that it may be applied to their outputs.
+    fn hidden(&self, network: &Network<O>, acts: &mut O::Acts, scores: Option<&[f32]>) {
+        let mut gate_up = Rows::default();
+        self.ops.matmul(acts, &network.w_gate_up, &mut gate_up);
+        for (row, score) in scores.into_iter().flatten().enumerate() {
+            gate_up.row_mut(row).iter_mut().for_each(|x| *x *= score);
+        }
+        self.ops.swiglu(&gate_up, acts);
     }
 
     fn logits(&self, x: &Rows, batches: &[Batch<'_>]) -> Rows {
@@ -179,22 +246,36 @@ impl<O: Ops> Model<O> {
         logits
     }
 
-    /// Checks ids and room of all batches, then grows the sequences: a refused pass leaves every one as it was. Gives
-    /// the ids and positions of all rows.
-    fn admit(&self, batches: &mut [Batch<'_>]) -> Result<(Vec<u32>, Vec<u64>)> {
+    /// Checks ids and room of all batches, then grows the sequences: a refused pass leaves every one as it was.
+    fn admit(&self, batches: &mut [Batch<'_>]) -> Result<Tokens> {
         for batch in batches.iter() {
             check(&self.config, batch.sequence, batch.ids)?;
         }
-        let (mut ids, mut pos) = (Vec::new(), Vec::new());
+        let mut tokens = Tokens { ids: Vec::new(), pos: Vec::new(), own_pos: Vec::new() };
         for batch in batches {
             let first = batch.sequence.grow(batch.ids.len());
-            ids.extend_from_slice(batch.ids);
-            pos.extend(first..first + batch.ids.len() as u64);
+            tokens.ids.extend_from_slice(batch.ids);
+            let pos = first..first + batch.ids.len() as u64;
+            tokens.pos.extend(pos.clone());
+            tokens.own_pos.extend(pos.map(|pos| batch.sequence.own_pos(pos)));
             if let Some(mass) = &mut batch.mass {
                 mass.values = vec![0.0; batch.sequence.n_blocks() * PAGE_TOKENS];
             }
         }
-        Ok((ids, pos))
+        Ok(tokens)
+    }
+}
+
+/// Angles of all positions that rotate; where all that do are counted inside attention chunks, those of one chunk.
+fn rope_table(config: &ModelConfig, plan: &[LayerPlan]) -> RopeTable {
+    let frequencies = rope::inverse_frequencies(config);
+    let rotating = || plan.iter().filter(|layer| layer.rope.is_some());
+    match rotating().next().and_then(|layer| layer.reach.chunk()) {
+        Some(chunk) if rotating().all(|layer| layer.reach == Reach::Chunk(chunk)) => {
+            RopeTable::periodic(&frequencies, chunk as usize)
+        }
+        _ if rotating().next().is_none() => RopeTable::new(&frequencies, 1),
+        _ => RopeTable::new(&frequencies, config.window as usize + PAGE_TOKENS),
     }
 }
 
@@ -208,12 +289,12 @@ pub(crate) fn check(config: &ModelConfig, sequence: &Sequence, ids: &[u32]) -> R
 
 impl<O: Ops> Run for Model<O> {
     fn forward(&self, batches: &mut [Batch<'_>], gate: &mut dyn FnMut() -> Result<()>) -> Result<Rows> {
-        let (ids, pos) = self.admit(batches)?;
-        let mut x = Rows::zeros(ids.len(), self.config.dim);
-        self.ops.embed(&self.weights.embedding, &ids, &mut x);
+        let tokens = self.admit(batches)?;
+        let mut x = Rows::zeros(tokens.ids.len(), self.config.dim);
+        self.ops.embed(&self.weights.embedding, &tokens.ids, &mut x);
         for l in 0..self.config.n_layers {
-            self.attention(l, &mut x, &pos, batches)?;
-            self.feed_forward(l, &mut x);
+            self.attention(l, &mut x, &tokens, batches)?;
+            self.feed_forward(l, &mut x)?;
             gate()?;
         }
         Ok(self.logits(&x, batches))
@@ -229,5 +310,9 @@ impl<O: Ops> Run for Model<O> {
 
     fn kv_dtype(&self) -> Dtype {
         self.kv_dtype
+    }
+
+    fn reaches(&self) -> Arc<[Reach]> {
+        self.plan.iter().map(|layer| layer.reach).collect()
     }
 }

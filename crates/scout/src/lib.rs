@@ -4,6 +4,7 @@
 //!
 //! Read `forward` first; it is the architecture diagram. No file I/O but through `weights` and `kv`.
 
+mod bare;
 mod config;
 mod decode;
 mod engine;
@@ -20,9 +21,10 @@ mod scheduler;
 mod sequence;
 mod template;
 
-pub use config::{ModelConfig, RopeScaling};
+pub use bare::{Bare, fast_logits_on, logits_of};
+pub use config::{Experts, Llama4, ModelConfig, RopeScaling, Temperature};
 pub use decode::{Decoding, Finish, Step};
-pub use engine::{Arithmetic, Engine, Header, Numerics, fast_logits_on, logits_of};
+pub use engine::{Arithmetic, Engine, Header, Numerics};
 pub use error::{Error, Result};
 pub use footprint::{Chunked, FeedForward, KvFormat, ModelShape, WeightFormat};
 pub use forward::{Batch, Mass, Run};

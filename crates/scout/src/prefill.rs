@@ -14,7 +14,7 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// A part's own rows, `[n_layers][pages]`; slot `i` of page `p` holds token `64 p + i` of the part.
+/// A part's own rows, `[layers that are kept][pages]`; slot `i` of page `p` holds token `64 p + i` of the part.
 pub struct PartPages {
     pub pages: Vec<Vec<PageBuf>>,
     pub n_tokens: u64,
@@ -41,6 +41,7 @@ impl Engine {
                 self.scheduler().give_way();
                 go_on(done)
             })?;
+            sequence.close_chunks();
             done += tile.len() as u64;
             go_on(done)?;
         }

@@ -54,6 +54,7 @@ mod tests {
             },
             interleaved_pairs: true,
             tied_embeddings: true,
+            llama4: None,
         }
     }
 

@@ -1,16 +1,18 @@
 //! A sequence: the KV pages composed for it, each at the place it was given, and the pages of its own tail.
 //!
-//! Positions run on without gaps: header, composed stretches in the order given, then the tail.
+//! Positions run on without gaps: header, composed stretches in the order given, then the tail. Layers that see their
+//! attention chunk alone count from where the sequence's own tokens begin: every composed stretch closes its chunks,
+//! so that nothing of it is kept for those layers.
 
-use crate::{Engine, Error, Result};
+use crate::{Engine, Error, Result, plan::Reach};
 use compute::KvBlock;
 use kv::{Dtype, PAGE_TOKENS, PageBuf, PageShape, Segment};
 use std::{ops::Range, sync::Arc};
 
-/// One page of every layer, put at `first_pos`.
+/// One page of every layer that sees everything, put at `first_pos`.
 #[derive(Clone)]
 pub struct Composed {
-    /// `[n_layers]`
+    /// `[layers that see everything]`
     pub pages: Vec<Arc<PageBuf>>,
     /// Slots of the page that are visible; the others are masked and take no position.
     pub visible: Range<usize>,
@@ -18,10 +20,19 @@ pub struct Composed {
     pub first_pos: u64,
 }
 
+/// Pages of one layer's own rows, from page `first_page` of the tail on: earlier ones were of closed chunks.
+#[derive(Clone, Default)]
+struct Tail {
+    first_page: usize,
+    pages: Vec<PageBuf>,
+}
+
 pub struct Sequence {
+    /// `[n_layers]`
+    reaches: Arc<[Reach]>,
     composed: Vec<Composed>,
-    /// `[n_layers][pages]`; slot `i` of page `p` holds position `tail_start + 64 p + i`.
-    tail: Vec<Vec<PageBuf>>,
+    /// `[n_layers]`; slot `i` of page `p` holds position `tail_start + 64 p + i`.
+    tail: Vec<Tail>,
     tail_start: u64,
     tail_len: u64,
     shape: PageShape,
@@ -29,10 +40,11 @@ pub struct Sequence {
 }
 
 impl Sequence {
-    pub fn new(n_layers: usize, shape: PageShape, dtype: Dtype) -> Self {
+    pub(crate) fn new(reaches: Arc<[Reach]>, shape: PageShape, dtype: Dtype) -> Self {
         Self {
             composed: Vec::new(),
-            tail: (0..n_layers).map(|_| Vec::new()).collect(),
+            tail: vec![Tail::default(); reaches.len()],
+            reaches,
             tail_start: 0,
             tail_len: 0,
             shape,
@@ -40,10 +52,16 @@ impl Sequence {
         }
     }
 
-    /// Puts one page (of every layer) behind what is already composed. Only before the tail has begun.
+    /// Layers that see everything: those whose rows are kept, composed and stored.
+    fn kept(&self) -> impl Iterator<Item = usize> {
+        (0..self.reaches.len()).filter(|&l| self.reaches[l] == Reach::Everything)
+    }
+
+    /// Puts one page (of every layer that sees everything) behind what is already composed. Only before the tail has
+    /// begun.
     pub fn compose(&mut self, pages: Vec<Arc<PageBuf>>, visible: Range<usize>) {
         assert!(self.tail_len == 0, "pages are composed before the tail begins");
-        assert!(pages.len() == self.tail.len(), "one page per layer");
+        assert!(pages.len() == self.kept().count(), "one page per layer that sees everything");
         assert!(visible.end <= PAGE_TOKENS);
         if visible.is_empty() {
             return;
@@ -58,13 +76,18 @@ impl Sequence {
         self.tail_start + self.tail_len
     }
 
+    /// Position of `pos` among the sequence's own tokens, what attention chunks are counted in.
+    pub(crate) fn own_pos(&self, pos: u64) -> u64 {
+        pos - self.tail_start
+    }
+
     pub fn composed(&self) -> &[Composed] {
         &self.composed
     }
 
-    /// Composed pages plus tail pages, the blocks every layer attends to.
+    /// Composed pages plus tail pages: the blocks that layers attend to which see everything.
     pub fn n_blocks(&self) -> usize {
-        self.composed.len() + self.tail.first().map_or(0, Vec::len)
+        self.composed.len() + (self.tail_len as usize).div_ceil(PAGE_TOKENS)
     }
 
     /// Whether `n` more tokens fit a window.
@@ -79,60 +102,85 @@ impl Sequence {
         self.tail_len += n as u64;
         let pages = (self.tail_len as usize).div_ceil(PAGE_TOKENS);
         for layer in &mut self.tail {
-            layer.resize_with(pages, || PageBuf::new(self.shape, self.dtype));
+            let missing = pages - layer.first_page;
+            layer.pages.resize_with(missing, || PageBuf::new(self.shape, self.dtype));
         }
         first
     }
 
     /// Takes back the tail's tokens from `pos` on: what a failed pass wrote. Their slots keep what they hold, unseen,
-    /// until they are written again.
-    pub(crate) fn truncate(&mut self, pos: u64) {
+    /// until they are written again. Not before the last [`Sequence::close_chunks`].
+    pub fn truncate(&mut self, pos: u64) {
         self.tail_len = self.tail_len.min(pos - self.tail_start);
         let pages = (self.tail_len as usize).div_ceil(PAGE_TOKENS);
-        self.tail.iter_mut().for_each(|layer| layer.truncate(pages));
+        for layer in &mut self.tail {
+            layer.pages.truncate(pages.saturating_sub(layer.first_page));
+        }
+    }
+
+    /// Drops the rows of closed attention chunks: no later token sees them. What was written since the call before
+    /// could be taken back until now.
+    pub fn close_chunks(&mut self) {
+        for (layer, reach) in self.tail.iter_mut().zip(&*self.reaches) {
+            let Some(chunk) = reach.chunk() else { continue };
+            let open = (self.tail_len - self.tail_len % chunk) as usize / PAGE_TOKENS;
+            let closed = open.saturating_sub(layer.first_page).min(layer.pages.len());
+            layer.pages.drain(..closed);
+            layer.first_page += closed;
+        }
     }
 
     /// Moves the sequence out and leaves one of no layers, of no use but to be replaced.
     pub(crate) fn take(&mut self) -> Self {
-        let left = Self::new(0, self.shape, self.dtype);
+        let left = Self::new(Arc::new([]), self.shape, self.dtype);
         std::mem::replace(self, left)
     }
 
     /// Writes one token's K and V, each `[n_kv_heads * head_dim]`, at `pos` of `layer`.
     pub fn write(&mut self, layer: usize, pos: u64, k: &[f32], v: &[f32]) -> Result<()> {
         let slot = (pos - self.tail_start) as usize;
-        self.tail[layer][slot / PAGE_TOKENS].write_row(slot % PAGE_TOKENS, k, v)?;
+        let tail = &mut self.tail[layer];
+        tail.pages[slot / PAGE_TOKENS - tail.first_page].write_row(slot % PAGE_TOKENS, k, v)?;
         Ok(())
     }
 
-    /// The blocks of `layer`, composed pages first, in position order.
+    /// The blocks of `layer` in position order: composed pages first, or where the layer is chunked the tail alone,
+    /// its positions counted from the tail's start.
     pub fn blocks(&self, layer: usize) -> Vec<KvBlock<'_>> {
-        let composed = self.composed.iter().map(|c| KvBlock {
-            page: &c.pages[layer],
+        let chunked = self.reaches[layer].chunk().is_some();
+        let kept = self.kept().take_while(|&l| l < layer).count();
+        let tail = &self.tail[layer];
+        let start = if chunked { 0 } else { self.tail_start };
+        let own = tail.pages.iter().enumerate().map(|(i, page)| {
+            let slot = (tail.first_page + i) * PAGE_TOKENS;
+            KvBlock {
+                page,
+                visible: 0..PAGE_TOKENS.min(self.tail_len as usize - slot),
+                first_pos: start + slot as u64,
+            }
+        });
+        let composed = self.composed.iter().filter(|_| !chunked).map(|c| KvBlock {
+            page: &c.pages[kept],
             visible: c.visible.clone(),
             first_pos: c.first_pos,
         });
-        let tail = self.tail[layer].iter().enumerate().map(|(i, page)| {
-            let start = i * PAGE_TOKENS;
-            KvBlock {
-                page,
-                visible: 0..PAGE_TOKENS.min(self.tail_len as usize - start),
-                first_pos: self.tail_start + start as u64,
-            }
-        });
-        composed.chain(tail).collect()
+        composed.chain(own).collect()
     }
 
-    /// Takes the tail's pages, `[n_layers][pages]`, and their token count: what a KV segment stores.
-    pub fn into_tail(self) -> (Vec<Vec<PageBuf>>, u64) {
-        (self.tail, self.tail_len)
+    /// Takes the tail's pages of the layers that see everything, `[layers][pages]`, and their token count: what a KV
+    /// segment stores.
+    pub fn into_tail(mut self) -> (Vec<Vec<PageBuf>>, u64) {
+        let kept: Vec<usize> = self.kept().collect();
+        let pages = kept.into_iter().map(|l| std::mem::take(&mut self.tail[l].pages)).collect();
+        (pages, self.tail_len)
     }
 
     /// A copy that shares the composed pages and owns a copy of the tail: the question is read once, then branches.
     pub fn fork(&self) -> Self {
         Self {
+            reaches: self.reaches.clone(),
             composed: self.composed.clone(),
-            tail: self.tail.iter().map(|pages| pages.to_vec()).collect(),
+            tail: self.tail.clone(),
             ..*self
         }
     }
@@ -148,8 +196,7 @@ impl Engine {
         page: u64,
         visible: Range<usize>,
     ) -> Result<()> {
-        let layers: Vec<u32> = (0..self.config().n_layers as u32).collect();
-        sequence.compose(segment.pages(&layers, &[page])?, visible);
+        sequence.compose(segment.pages(self.stored_layers(), &[page])?, visible);
         Ok(())
     }
 }

@@ -13,6 +13,14 @@ pub enum Error {
     #[error("cannot {action} {}: {source}", path.display())]
     Io { path: PathBuf, action: &'static str, source: std::io::Error },
 
+    /// Matrices of a stack were asked for.
+    #[error("tensor {tensor} of shape {shape:?} is no stack of matrices")]
+    Stack { tensor: String, shape: Vec<u64> },
+
+    /// Only rows lie together in files.
+    #[error("tensor {tensor} is {dtype:?}, which cannot be turned; only matrices of plain numbers can")]
+    Transpose { tensor: String, dtype: crate::DType },
+
     /// Neither a GGUF file, a safetensors file, nor a folder of safetensors.
     #[error(
         "{} is not a model: {reason}; give a .gguf file, a .safetensors file, or a folder with config.json and safetensors",

@@ -14,6 +14,7 @@
 pub mod blocks;
 mod dtype;
 mod error;
+mod experts;
 mod fingerprint;
 mod gguf;
 mod map;
@@ -28,6 +29,7 @@ pub mod testing;
 
 pub use dtype::DType;
 pub use error::{Error, Result};
+pub use experts::OwnedTensor;
 
 pub use fingerprint::{Fingerprint, Progress};
 pub use metadata::{Array, Metadata, Value};

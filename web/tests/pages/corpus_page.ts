@@ -80,7 +80,7 @@ export class CorpusPage {
 
   /** Waits until at least one document can be asked, types, and sends with Enter. */
   async ask(question: string): Promise<void> {
-    await this.page.getByPlaceholder("Ask about these documents").waitFor({ timeout: 120_000 });
+    await this.page.getByPlaceholder("Ask about these documents").waitFor({ timeout: 300_000 });
     await this.questionBox.fill(question);
     await this.questionBox.press("Enter");
     await this.answers.filter({ hasText: question }).last().waitFor();
@@ -88,7 +88,7 @@ export class CorpusPage {
 
   /** The footer stands under an answer only when it is finished. */
   async waitForAnswer(): Promise<void> {
-    await this.footer.waitFor({ timeout: 120_000 });
+    await this.footer.waitFor({ timeout: 300_000 });
   }
 
   /** Earlier turns have a part in what is answered. */

@@ -26,9 +26,9 @@ withService("text of strangers", () => {
       { name: "tariff.html", mimeType: "text/html", buffer: Buffer.from(PAGE) },
     ]);
     await visitor.page.getByRole("heading", { level: 1, name: IMAGE }).waitFor();
-    await corpus.document(`${IMAGE}.txt`).and(visitor.page.locator(":enabled")).waitFor({ timeout: 60_000 });
+    await corpus.document(`${IMAGE}.txt`).and(visitor.page.locator(":enabled")).waitFor({ timeout: 240_000 });
     await visitor.page.getByRole("button", { name: /^bill.*202e.*fdp\.txt$/i }).first().waitFor();
-    await corpus.document("tariff.html").and(visitor.page.locator(":enabled")).waitFor({ timeout: 60_000 });
+    await corpus.document("tariff.html").and(visitor.page.locator(":enabled")).waitFor({ timeout: 240_000 });
     await nothingRan();
   });
 

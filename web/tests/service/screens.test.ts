@@ -24,7 +24,7 @@ withService("the other screens", () => {
     await visitor.page.getByRole("button", { name: "Who invented the Monotype machine?" }).click();
     await visitor.page.getByRole("heading", { level: 1, name: "sample" }).waitFor();
     expect(await corpus.questionBox.inputValue()).toBe("Who invented the Monotype machine?");
-    await corpus.progress.getByText(/[\d,]+ of [\d,]+ tokens/).waitFor({ timeout: 120_000 });
+    await corpus.progress.getByText(/[\d,]+ of [\d,]+ tokens/).waitFor({ timeout: 300_000 });
     await expectAccessibleEverywhere();
   });
 
@@ -54,8 +54,8 @@ withService("the other screens", () => {
     await sample.getByText(/MB$/).waitFor();
     await expectAccessibleEverywhere();
     await sample.getByRole("button", { name: /^Cancel/ }).click();
-    await sample.waitFor({ state: "detached", timeout: 60_000 });
-    await running.waitFor({ state: "detached", timeout: 60_000 });
+    await sample.waitFor({ state: "detached", timeout: 240_000 });
+    await running.waitFor({ state: "detached", timeout: 240_000 });
     await visitor.page.getByText("Nothing is running.").waitFor();
     await visitor.page.getByText("Finished", { exact: true }).click();
     const finished = visitor.page.getByRole("region", { name: "Finished" }).getByTestId("job");

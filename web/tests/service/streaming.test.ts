@@ -14,7 +14,7 @@ withService("answers while they are written", () => {
     const { home, corpus, visitor } = visit;
     await home.open();
     await home.chooseFiles([await sampleFile(CONSTITUTION, "application/vnd.openxmlformats-officedocument.wordprocessingml.document")]);
-    await corpus.document(CONSTITUTION).and(visitor.page.locator(":enabled")).waitFor({ timeout: 120_000 });
+    await corpus.document(CONSTITUTION).and(visitor.page.locator(":enabled")).waitFor({ timeout: 300_000 });
   });
 
   it("takes the stream up again after a reload in its middle", async () => {

@@ -16,7 +16,7 @@ withService("when something goes wrong", () => {
     await corpus.uploads.getByText(/^Refused: /).waitFor();
     expect(await corpus.uploads.getByRole("button", { name: /again/ }).count()).toBe(0);
     await corpus.addFiles([textFile("invoice.txt", `${FACT}\n\nIt was a calm day.`)]);
-    await corpus.document("invoice.txt").and(visitor.page.locator(":enabled")).waitFor({ timeout: 60_000 });
+    await corpus.document("invoice.txt").and(visitor.page.locator(":enabled")).waitFor({ timeout: 240_000 });
   });
 
   it("names each file that was refused among others, and why", async () => {
@@ -29,7 +29,7 @@ withService("when something goes wrong", () => {
     ]);
     await corpus.uploads.getByText(/^Refused: the file holds no bytes/).waitFor();
     await corpus.uploads.getByText("Already here, unchanged").waitFor();
-    await corpus.document("note.txt").and(visitor.page.locator(":enabled")).waitFor({ timeout: 60_000 });
+    await corpus.document("note.txt").and(visitor.page.locator(":enabled")).waitFor({ timeout: 240_000 });
     await corpus.document("broken.pdf").waitFor();
     await visitor.page.getByRole("listitem").filter({ hasText: "broken.pdf" }).getByText("Failed").first().waitFor();
   });
@@ -84,7 +84,7 @@ withService("when something goes wrong", () => {
     await home.open();
     await home.chooseFiles([textFile("setup.txt", "Nothing of importance.")]);
     await visitor.page.getByRole("heading", { level: 1, name: "setup 2" }).waitFor();
-    await corpus.document("setup.txt").and(visitor.page.locator(":enabled")).waitFor({ timeout: 60_000 });
+    await corpus.document("setup.txt").and(visitor.page.locator(":enabled")).waitFor({ timeout: 240_000 });
   });
 
   it("deletes a corpus", async () => {

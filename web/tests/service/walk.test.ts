@@ -20,7 +20,7 @@ withService("from an empty folder to the highlighted source", () => {
     await home.dropFiles([textFile("annual letter.txt", LETTER), await sampleFile("asme-paper.pdf", "application/pdf")]);
     await visitor.page.getByRole("heading", { level: 1, name: "annual letter" }).waitFor();
     await corpus.uploads.getByText("2 of 2 files sent").waitFor();
-    await corpus.progress.getByText(/[\d,]+ of [\d,]+ tokens, [\d,.]+ tokens\/s/).waitFor({ timeout: 60_000 });
+    await corpus.progress.getByText(/[\d,]+ of [\d,]+ tokens, [\d,.]+ tokens\/s/).waitFor({ timeout: 240_000 });
     await corpus.progress.getByText(/about \d+ (s|min)/).waitFor();
     await corpus.progress.getByText(/MB of state written/).waitFor();
   });
@@ -147,7 +147,7 @@ withService("from an empty folder to the highlighted source", () => {
     const { home, corpus, visitor } = visit;
     await home.open();
     await home.trySample();
-    await corpus.progress.getByText(/[\d,]+ of [\d,]+ tokens/).waitFor({ timeout: 120_000 });
+    await corpus.progress.getByText(/[\d,]+ of [\d,]+ tokens/).waitFor({ timeout: 300_000 });
     await home.open();
     await home.corpus("annual letter").getByText("Ready").waitFor();
     await home.corpus("sample").getByText(/tokens, about/).waitFor();

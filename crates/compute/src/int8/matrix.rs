@@ -90,6 +90,15 @@ impl Int8Matrix {
         Ok(Self { lines, scales: narrow(scales), nibbles, n_out, width })
     }
 
+    /// Codes and scales in memory.
+    pub(super) fn bytes(&self) -> u64 {
+        let scales = match &self.scales {
+            Scales::F16(scales) => size_of_val(&**scales),
+            Scales::F32(scales) => size_of_val(&**scales),
+        };
+        (size_of_val(&*self.lines) + scales) as u64
+    }
+
     pub(super) fn n_tiles(&self) -> usize {
         self.n_out.div_ceil(LANES)
     }

@@ -71,6 +71,10 @@ impl Ops for Int8 {
         Int8Matrix::pack(parts)
     }
 
+    fn matrix_bytes(&self, matrix: &Int8Matrix) -> u64 {
+        matrix.bytes()
+    }
+
     fn embed(&self, table: &Int8Matrix, ids: &[u32], x: &mut Rows) {
         x.resize(ids.len(), table.width);
         let row = |(out, &id): (&mut [f32], &u32)| table.dequantise_row(id as usize, out);

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{dot, rotate};
+use super::rotate;
+use crate::experts::dot;
 use crate::{AttendGroup, AttendSpec, PAGE_LEN, Rows};
 
 /// One group's keys (rotated) and values, `[n_slots, n_kv_heads * head_dim]`.

@@ -7,6 +7,7 @@ mod tests;
 
 use rayon::prelude::*;
 
+use crate::experts::dot;
 use crate::stack::stacked_shape;
 use crate::{AttendGroup, AttendSpec, Error, Ops, Pairing, Result, RopeTable, Rows};
 
@@ -28,19 +29,6 @@ impl ReferenceMatrix {
     fn n_rows(&self) -> usize {
         self.data.len() / self.width
     }
-}
-
-/// Dot product in 32 interleaved sums, so that the compiler vectorises it and rounding errors stay small.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0f32; 32];
-    let (a, b) = (a.chunks_exact(32), b.chunks_exact(32));
-    let tail: f32 = a.remainder().iter().zip(b.remainder()).map(|(x, y)| x * y).sum();
-    for (a, b) in a.zip(b) {
-        for ((sum, x), y) in sums.iter_mut().zip(a).zip(b) {
-            *sum += x * y;
-        }
-    }
-    sums.iter().sum::<f32>() + tail
 }
 
 /// Calls `store(row, output index, value)` for every element of `acts · wᵀ`; rows of `out` are shared out to threads.
@@ -96,6 +84,10 @@ impl Ops for Reference {
             }
         }
         Ok(ReferenceMatrix { data, width })
+    }
+
+    fn matrix_bytes(&self, matrix: &ReferenceMatrix) -> u64 {
+        size_of_val(&*matrix.data) as u64
     }
 
     fn embed(&self, table: &ReferenceMatrix, ids: &[u32], x: &mut Rows) {

@@ -119,6 +119,7 @@ impl Call {
                 mass.values.iter().map(|v| v / layers).collect()
             }));
             *step.sequence = stretch.sequence;
+            step.sequence.close_chunks();
         }
         Decoding { logits: self.logits, mass }
     }

@@ -1,7 +1,7 @@
 //! The scheduler over a model that writes down its passes, stops in them when told to, and fails at chosen tokens.
 
 use super::*;
-use crate::{Mass, Sequence, forward::Batch};
+use crate::{Mass, Reach, Sequence, forward::Batch};
 use compute::Rows;
 use kv::{Dtype, PAGE_TOKENS, PageShape};
 use std::{
@@ -22,6 +22,10 @@ struct Recorder {
 }
 
 impl Run for Recorder {
+    fn reaches(&self) -> Arc<[Reach]> {
+        Arc::new([Reach::Everything])
+    }
+
     fn forward(&self, batches: &mut [Batch<'_>], gate: &mut dyn FnMut() -> Result<()>) -> Result<Rows> {
         self.passes.lock().unwrap().push(batches.iter().map(|batch| batch.ids.to_vec()).collect());
         let mut rows = Vec::new();
@@ -151,7 +155,7 @@ impl Bench {
 type Caller = JoinHandle<(u64, Result<Vec<f32>>)>;
 
 fn sequence() -> Sequence {
-    Sequence::new(1, PageShape { n_kv_heads: 1, head_dim: 2 }, Dtype::F32)
+    Sequence::new(Arc::new([Reach::Everything]), PageShape { n_kv_heads: 1, head_dim: 2 }, Dtype::F32)
 }
 
 /// What a sequence of `ids` gives when it runs in one go.

@@ -209,7 +209,7 @@ fn write_segment(root: &std::path::Path, ids: &[u32], part: &PartPages) -> kv::S
 
 #[test]
 fn bf16_kv_is_another_segment_and_another_split_gives_its_bits_too() {
-    let arithmetic = Arithmetic { numerics: Numerics::Fast, kv_dtype: Some(Dtype::Bf16) };
+    let arithmetic = Arithmetic { kv_dtype: Some(Dtype::Bf16), ..Numerics::Fast.into() };
     let temp = tempfile::tempdir().unwrap();
     let engine = Engine::open(&fixture("gguf/quantised.gguf"), arithmetic, temp.path(), &mut |_| ()).unwrap();
     assert_eq!(engine.kv_dtype(), Dtype::Bf16);

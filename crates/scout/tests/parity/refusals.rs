@@ -84,14 +84,14 @@ fn unknown_architecture() {
         refused_folder(|config| config["model_type"] = json!("mistral")),
         Error::Unsupported { .. },
         "model: model_type mistral is not supported; supported are the llama family (RoPE everywhere, dense SwiGLU, \
-         no biases)"
+         no biases) and the text part of llama4"
     );
     let writer = GgufWriter::new().str("general.architecture", "qwen2").tensor_f32("x", &[1], &[0.0]);
     assert_error!(
         run_gguf(&writer, &[1]).unwrap_err(),
         Error::Unsupported { .. },
         "model.gguf: architecture qwen2 is not supported; supported are the llama family (RoPE everywhere, dense \
-         SwiGLU, no biases)"
+         SwiGLU, no biases) and the text part of llama4"
     );
 }
 
@@ -157,7 +157,10 @@ fn numbers_that_no_model_has() {
         config["max_position_embeddings"] = json!(1 << 24);
         config["head_dim"] = json!(128);
     });
-    assert!(wide.to_string().contains("window times half the head size is 1073741824"), "{wide}");
+    assert!(
+        wide.to_string().contains("positions that rotate times half the head size is 1073741824"),
+        "{wide}"
+    );
     assert_error!(
         run_gguf(&gguf("").f32("llama.rope.freq_base", f32::NAN), &[1]).unwrap_err(),
         Error::BadField { .. },
@@ -168,7 +171,7 @@ fn numbers_that_no_model_has() {
 #[test]
 fn partial_rotation() {
     let text = "model: partial_rotary_factor 0.5 is not supported; supported are the llama family (RoPE everywhere, dense \
-                SwiGLU, no biases)";
+                SwiGLU, no biases) and the text part of llama4";
     let outside = refused_folder(|config| config["partial_rotary_factor"] = json!(0.5));
     assert_error!(outside, Error::Unsupported { .. }, text);
     let inside = refused_folder(|config| {
@@ -242,7 +245,7 @@ fn bias() {
         refused_folder(|config| config["attention_bias"] = json!(true)),
         Error::Unsupported { .. },
         "model: attention_bias is not supported; supported are the llama family (RoPE everywhere, dense SwiGLU, no \
-         biases)"
+         biases) and the text part of llama4"
     );
 }
 
@@ -252,20 +255,20 @@ fn unknown_rope_scaling() {
         refused_folder(|config| config["rope_scaling"] = json!({"rope_type": "yarn", "factor": 4.0})),
         Error::Unsupported { .. },
         "model: rope scaling yarn is not supported; supported are the llama family (RoPE everywhere, dense SwiGLU, \
-         no biases)"
+         no biases) and the text part of llama4"
     );
     // The spelling of the first checkpoints that had one.
     assert_error!(
         refused_folder(|config| config["rope_scaling"] = json!({"type": "linear", "factor": 2.0})),
         Error::Unsupported { .. },
         "model: rope scaling linear is not supported; supported are the llama family (RoPE everywhere, dense SwiGLU, \
-         no biases)"
+         no biases) and the text part of llama4"
     );
     assert_error!(
         run_gguf(&gguf("").str("llama.rope.scaling.type", "yarn"), &[1]).unwrap_err(),
         Error::Unsupported { .. },
         "model.gguf: rope scaling yarn is not supported; supported are the llama family (RoPE everywhere, dense \
-         SwiGLU, no biases)"
+         SwiGLU, no biases) and the text part of llama4"
     );
 }
 

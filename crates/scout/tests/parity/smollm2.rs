@@ -1,7 +1,7 @@
 //! The default model, SmolLM2-135M-Instruct in Q4_1, against Hugging Face f32 over the same dequantised weights.
 
 use crate::golden::{distance, fixture, flat, open};
-use scout::{ChatTemplate, Engine, Message, Numerics, Sequence, Step, greedy, logits_of};
+use scout::{ChatTemplate, Engine, Message, Numerics, Step, greedy, logits_of};
 use serde::Deserialize;
 use std::{path::PathBuf, sync::LazyLock};
 
@@ -111,7 +111,7 @@ fn continues(numerics: Numerics) {
 
 /// The most likely tokens behind `prompt_ids`, no header before them, up to a stop token or `len` of them.
 fn continuation(engine: &Engine, prompt_ids: &[u32], len: usize) -> Vec<u32> {
-    let mut sequence = Sequence::new(engine.config().n_layers, engine.page_shape(), engine.kv_dtype());
+    let mut sequence = engine.empty_sequence();
     let (mut ids, mut output) = (prompt_ids.to_vec(), Vec::new());
     while output.len() < len && !output.last().is_some_and(|id| engine.stop_ids().contains(id)) {
         let last = ids.len() - 1..ids.len();
