@@ -3,11 +3,12 @@
 use crate::{
     Error, Result, Weights,
     answer::{Answer, Citation, Grounding, Usage},
-    attention::attention_map,
+    attention::{Looked, attention_map, whole_map},
     check::check_request,
     cite::{cite, related},
     compose::DamagedPart,
     gather::{Gathered, gather},
+    native,
     read::Tail,
     remember::{new_answer, sources},
     respond::{MAX_OUTPUT_TOKENS, Plan, Response, Said, respond},
@@ -175,9 +176,6 @@ pub(crate) async fn give(
     }
     on_event(AskEvent::Started { corpus_version: snapshot.corpus.version });
 
-    let mut gathered = gather(ingest, &snapshot, request, request.passages).await?;
-    let sources = sources(ingest, &snapshot, request, &gathered).await?;
-    on_event(AskEvent::Composing { sources: sources.clone() });
     let mut first_text = None;
     let mut hear = |event: AskEvent| {
         if matches!(event, AskEvent::Text(_)) {
@@ -185,8 +183,10 @@ pub(crate) async fn give(
         }
         on_event(event);
     };
-    let (response, prefilled) =
-        respond_or_rebuild(&running, &mut gathered, &tail, request, &mut hear).await?;
+    let Found { gathered, sources, response, prefilled, whole } = match ingest.engine.sees_everything() {
+        true => from_everything(&running, &snapshot, &tail, request, &mut hear).await?,
+        false => from_passages(&running, &snapshot, &tail, request, &mut hear).await?,
+    };
     let ttft_ms = first_text.unwrap_or_else(|| start.elapsed()).as_millis() as u64;
     let usage = Usage {
         corpus_tokens: counts.tokens,
@@ -198,7 +198,7 @@ pub(crate) async fn give(
         ttft_ms,
         output_tokens_per_s: rate(response.output_tokens, response.decode_s),
     };
-    let answer = cited(ingest, &snapshot, request, &gathered, response, usage).await?;
+    let answer = cited(ingest, &snapshot, request, (&gathered, whole.as_ref()), response, usage).await?;
     Ok(Given { answer, gathered, snapshot, sources })
 }
 
@@ -207,7 +207,7 @@ async fn cited(
     ingest: &Ingest,
     snapshot: &Snapshot,
     request: &AskRequest,
-    gathered: &Gathered,
+    (gathered, whole): (&Gathered, Option<&Looked>),
     response: Response,
     usage: Usage,
 ) -> Result<Answer> {
@@ -223,7 +223,10 @@ async fn cited(
         question: request.question.clone(),
         mode: request.mode.as_str().into(),
         grounding,
-        attention_map: attention_map(axis, gathered, &response, &citations),
+        attention_map: match whole {
+            Some(looked) => whole_map(axis, looked),
+            None => attention_map(axis, gathered, &response, &citations),
+        },
         related: if grounding == Grounding::NotInCorpus { related(gathered) } else { Vec::new() },
         text: response.text,
         citations,
@@ -243,6 +246,87 @@ struct Running<'a> {
     ingest: &'a Ingest,
     owner: &'a str,
     cancel: &'a Cancel,
+}
+
+/// What an answer is made from.
+struct Found {
+    gathered: Gathered,
+    sources: Vec<Id>,
+    response: Response,
+    /// Document tokens that had to be computed.
+    prefilled: u64,
+    /// Where the model looked, when it saw all documents.
+    whole: Option<Looked>,
+}
+
+async fn from_passages(
+    running: &Running<'_>,
+    snapshot: &Snapshot,
+    tail: &Tail,
+    request: &AskRequest,
+    on_event: &mut Listener<'_>,
+) -> Result<Found> {
+    let mut gathered = gather(running.ingest, snapshot, request, request.passages).await?;
+    let sources = sources(running.ingest, snapshot, request, &gathered).await?;
+    on_event(AskEvent::Composing { sources: sources.clone() });
+    let (response, prefilled) = respond_or_rebuild(running, &mut gathered, tail, request, on_event).await?;
+    Ok(Found { gathered, sources, response, prefilled, whole: None })
+}
+
+async fn from_everything(
+    running: &Running<'_>,
+    snapshot: &Snapshot,
+    tail: &Tail,
+    request: &AskRequest,
+    on_event: &mut Listener<'_>,
+) -> Result<Found> {
+    let Running { ingest, owner, cancel } = *running;
+    let context = native::Context::of(ingest, snapshot, request).await?;
+    let sources = context.sources();
+    on_event(AskEvent::Composing { sources: sources.clone() });
+    let tokens = context.documents.iter().map(|document| document.version.tokens).sum::<u64>();
+    let kv_bytes_total = tokens * ingest.engine.kv_bytes_per_token();
+    let mut prefilled = 0;
+    for _ in 0..=MAX_REBUILDS {
+        on_event(AskEvent::Loading { kv_bytes_done: 0, kv_bytes_total });
+        let tried = tokio::task::block_in_place(|| {
+            let question = ingest.engine.question(owner).cancelled_by(cancel);
+            let said = &mut |said: Said<'_>| match said {
+                Said::Composed => {
+                    on_event(AskEvent::Loading { kv_bytes_done: kv_bytes_total, kv_bytes_total });
+                }
+                Said::Text(text) => on_event(AskEvent::Text(text.to_owned())),
+            };
+            native::respond(&question, &ingest.stores.kv, &context, tail, request, said)
+        })?;
+        match tried {
+            Ok((mut response, masses)) => {
+                let gathered = context.gathered(ingest, request, &masses).await?;
+                let quote = request.mode == Mode::Quote;
+                native::ground(&mut response, &gathered, quote);
+                if quote && !response.text.is_empty() {
+                    on_event(AskEvent::Text(response.text.clone()));
+                }
+                let looked = context.looked(masses);
+                return Ok(Found { gathered, sources, response, prefilled, whole: Some(looked) });
+            }
+            Err(part) => prefilled += rebuild(ingest, part, on_event).await?,
+        }
+    }
+    Err(too_many_rebuilds())
+}
+
+/// Computes a damaged part again from its text; the tokens it took.
+async fn rebuild(ingest: &Ingest, part: DamagedPart, on_event: &mut Listener<'_>) -> Result<u64> {
+    let DamagedPart { version, idx, tokens, reason } = part;
+    let document = ingest.stores.catalog.version(version).await?.path;
+    on_event(AskEvent::Rebuilding { document, tokens, reason });
+    ingest.rebuild_segment(version, idx).await?;
+    Ok(tokens)
+}
+
+fn too_many_rebuilds() -> Error {
+    Error::SegmentMissing { document: "several documents".into(), segment: "more than can be rebuilt".into() }
 }
 
 /// Runs the model on its own thread; a damaged segment is rebuilt from the text and the question asked again.
@@ -272,20 +356,12 @@ async fn respond_or_rebuild(
             };
             respond(&question, &ingest.stores.kv, gathered, tail, quote, &plan, said)
         })?;
-        let part = match tried {
+        match tried {
             Ok(response) => return Ok((response, prefilled)),
-            Err(part) => part,
-        };
-        let DamagedPart { version, idx, tokens, reason } = part;
-        let document = ingest.stores.catalog.version(version).await?.path;
-        on_event(AskEvent::Rebuilding { document, tokens, reason });
-        ingest.rebuild_segment(version, idx).await?;
-        prefilled += tokens;
+            Err(part) => prefilled += rebuild(ingest, part, on_event).await?,
+        }
     }
-    Err(Error::SegmentMissing {
-        document: "several documents".into(),
-        segment: "more than can be rebuilt".into(),
-    })
+    Err(too_many_rebuilds())
 }
 
 fn grounding(response: &Response, citations: &[Citation]) -> Grounding {

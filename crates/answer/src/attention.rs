@@ -53,6 +53,21 @@ pub fn attention_map(
     axis.map()
 }
 
+/// Attention mass on documents that were all composed: id, (token, mass).
+pub type Looked = Vec<(String, Vec<(u64, f64)>)>;
+
+/// Where an answer looked that saw all documents it was asked of; `looked` names each of them.
+pub fn whole_map(documents: impl IntoIterator<Item = (String, u64)>, looked: &Looked) -> AttentionMap {
+    let mut axis = TokenAxis::new(documents);
+    for (document, mass) in looked {
+        let tokens = axis.documents.iter().find(|known| known.id == *document);
+        let tokens = tokens.map_or(0, |known| known.token_end - known.token_start);
+        axis.compose(document, TokenSpan::new(0, tokens));
+        axis.attend(document, mass);
+    }
+    axis.map()
+}
+
 /// The axis while masses are gathered on it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenAxis {

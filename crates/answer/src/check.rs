@@ -30,7 +30,9 @@ pub fn check_request(ingest: &Ingest, corpus: &Corpus, request: &AskRequest) -> 
         return Err(Error::QuestionTooLong { tokens, limit: MAX_QUESTION_TOKENS });
     }
     let window = engine.config().window;
-    let taken = engine.header().ids.len() as u64 + MAX_COMPOSED_TOKENS + tail.ids.len() as u64;
+    // What is composed of a whole corpus is held against the window when it is known.
+    let composed = if engine.sees_everything() { 0 } else { MAX_COMPOSED_TOKENS };
+    let taken = engine.header().ids.len() as u64 + composed + tail.ids.len() as u64;
     let (asked, limit) = (request.max_output_tokens, window.saturating_sub(taken));
     if asked > limit {
         return Err(Error::OutputTooLong { asked, limit, window });

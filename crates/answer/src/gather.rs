@@ -151,7 +151,8 @@ async fn scope(stores: &Stores, snapshot: &Snapshot, documents: &[String]) -> Re
     Ok(Some(versions))
 }
 
-async fn load(stores: &Stores, version: VersionId) -> Result<Source> {
+/// A document with all that an answer needs of it.
+pub(crate) async fn load(stores: &Stores, version: VersionId) -> Result<Source> {
     let document = stores.catalog.version(version).await?;
     let text = match &document.version.stored {
         Some(stored) => stores.library.document_text(stored)?,
@@ -160,6 +161,13 @@ async fn load(stores: &Stores, version: VersionId) -> Result<Source> {
     let passages = stores.catalog.passages(version).await?;
     let parts = stores.catalog.parts(version).await?;
     Ok(Source { document, text, passages, parts })
+}
+
+/// A passage that was found without words: its units have no evidence but what is measured later.
+pub(crate) fn bare_candidate(source: Arc<Source>, passage: Passage, question: &str) -> Candidate {
+    let asking = Asking { weighed: Question::new([]), words: question, expected: Expected::of(question) };
+    let units = measure(&source, &passage, &asking, 0.0);
+    Candidate { source, passage, units }
 }
 
 struct Asking<'a> {

@@ -16,6 +16,7 @@ mod eval;
 mod expected;
 mod gather;
 mod lexical;
+mod native;
 mod quote;
 mod read;
 mod remember;

@@ -18,7 +18,7 @@ mod stack;
 pub use error::{Error, Result};
 pub use experts::{Routed, norm_heads, route};
 pub use int8::{Int8, Int8Acts, Int8Matrix};
-pub use ops::{AttendGroup, AttendSpec, KvBlock, Ops, PAGE_LEN};
+pub use ops::{AttendGroup, AttendSpec, KvBlock, Ops, PAGE_LEN, PageWeights, Walk};
 pub use reference::{Reference, ReferenceMatrix};
 pub use rope::{Pairing, RopeTable};
 pub use rows::Rows;

@@ -111,6 +111,65 @@ impl AttendSpec<'_> {
     }
 }
 
+/// Softmax weights of one page for one query vector, relative to `exp(max)`.
+#[derive(Clone, Debug)]
+pub struct PageWeights {
+    /// Row of `q`.
+    pub row: usize,
+    /// Query head.
+    pub head: usize,
+    /// Index into the blocks of the call.
+    pub block: usize,
+    /// Largest score of the page.
+    pub max: f32,
+    pub weights: [f32; PAGE_LEN],
+}
+
+/// What queries have gathered of the pages seen so far, when these come in several calls: more of them than memory
+/// holds. Per query vector the largest score, the sum of weights and the weighted values relative to it.
+#[derive(Clone, Debug)]
+pub struct Walk {
+    /// −∞ where nothing was seen, `[n_rows * n_heads]`.
+    pub(crate) max: Vec<f32>,
+    /// `[n_rows * n_heads]`
+    pub(crate) sum: Vec<f32>,
+    /// `[n_rows * n_heads, padded_dim]`
+    pub(crate) out: Vec<f32>,
+    /// Pages whose share of the weight gathered until then is smaller are not listed.
+    pub least_share: f32,
+    /// Rows whose pages are listed, one flag a row.
+    pub listed: Vec<bool>,
+    /// Pages of listed rows since they were last taken out.
+    pub pages: Vec<PageWeights>,
+}
+
+impl Walk {
+    pub(crate) fn new(n_rows: usize, n_heads: usize, padded_dim: usize) -> Self {
+        let n = n_rows * n_heads;
+        Self {
+            max: vec![f32::NEG_INFINITY; n],
+            sum: vec![0.0; n],
+            out: vec![0.0; n * padded_dim],
+            least_share: 0.0,
+            listed: vec![false; n_rows],
+            pages: Vec::new(),
+        }
+    }
+
+    /// Factor that turns a listed page's weights into shares of all weight gathered.
+    pub fn share(&self, page: &PageWeights, n_heads: usize) -> f32 {
+        let at = page.row * n_heads + page.head;
+        (page.max - self.max[at]).exp() / self.sum[at]
+    }
+
+    /// Whether a page that has just been merged is to be listed.
+    pub(crate) fn lists(&self, at: usize, n_heads: usize, max: f32, sum: f32, total: (f32, f32)) -> bool {
+        self.listed[at / n_heads]
+            && max > f32::NEG_INFINITY
+            && (max - total.0).exp() * sum >= self.least_share * total.1
+    }
+}
+
 /// The maths of a forward pass. Every call reads its inputs, overwrites its output, and gives the same bits
 /// for a row whatever other rows are in the call and however many threads run it.
 pub trait Ops: Send + Sync {
@@ -167,4 +226,28 @@ pub trait Ops: Send + Sync {
     /// # Panics
     /// When shapes, pages and `spec` do not belong together, or groups are not ascending and disjoint in rows.
     fn attend(&self, spec: &AttendSpec<'_>, q: &Rows, groups: &mut [AttendGroup<'_>], out: &mut Rows);
+
+    /// Begins attention of `n_rows` queries over pages that come in several calls.
+    fn walk(&self, spec: &AttendSpec<'_>, n_rows: usize) -> Walk;
+
+    /// Attends to further pages, which follow those before in canonical order: the same bits as [`Ops::attend`] over
+    /// all pages at once. Masses of `groups` are ignored; `walk` lists pages instead.
+    ///
+    /// # Panics
+    /// As [`Ops::attend`].
+    fn walk_on(&self, spec: &AttendSpec<'_>, q: &Rows, groups: &[AttendGroup<'_>], walk: &mut Walk);
+
+    /// The attended values `[n_rows, n_heads * head_dim]`; `out` is resized.
+    fn walk_end(&self, spec: &AttendSpec<'_>, walk: &Walk, out: &mut Rows) {
+        let n_rows = walk.listed.len();
+        out.resize(n_rows, spec.n_heads * spec.head_dim);
+        let padded = walk.out.len() / walk.sum.len().max(1);
+        for (at, out) in out.as_mut_slice().chunks_exact_mut(spec.head_dim).enumerate() {
+            let inverse = 1.0 / walk.sum[at];
+            let seen = walk.sum[at] != 0.0;
+            for (out, o) in out.iter_mut().zip(&walk.out[at * padded..]) {
+                *out = if seen { o * inverse } else { 0.0 };
+            }
+        }
+    }
 }

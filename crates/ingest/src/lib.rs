@@ -29,7 +29,9 @@ pub use document_text::DocumentText;
 pub use error::{Error, Result};
 pub use import::{ImportOptions, ImportReport};
 pub use library::{Incoming, Library, Received};
-pub use parts::{MAX_HEADER_TOKENS, MAX_PART_TOKENS, document_header};
+pub use parts::{
+    MAX_HEADER_TOKENS, MAX_NATIVE_PART_TOKENS, MAX_PART_TOKENS, document_header, max_part_tokens,
+};
 pub use pipeline::{AddOptions, AddReport, Ingest, Refused, Skipped};
 pub use prefill::Repaired;
 pub use progress::{Progress, Stage};

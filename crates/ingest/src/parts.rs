@@ -8,6 +8,9 @@ use scout::Engine;
 
 /// Most tokens of one part, its document header included.
 pub const MAX_PART_TOKENS: u64 = 1_024;
+/// The same for a model whose questions see whole documents: attention inside a document ends at its parts. A multiple of
+/// every usual attention chunk; the rows of one part are in memory until it is written.
+pub const MAX_NATIVE_PART_TOKENS: u64 = 65_536;
 /// Most tokens of a document header; a longer one is cut.
 pub const MAX_HEADER_TOKENS: usize = 48;
 
@@ -21,6 +24,11 @@ impl PlannedPart {
     pub fn new_part(&self) -> NewPart {
         NewPart { tokens: self.tokens, segment: Digest(self.spec.id().0) }
     }
+}
+
+/// Most tokens of one part that `engine` prefills.
+pub fn max_part_tokens(engine: &Engine) -> u64 {
+    if engine.sees_everything() { MAX_NATIVE_PART_TOKENS } else { MAX_PART_TOKENS }
 }
 
 /// The text and tokens that open a part: the document's title and the headings above the part's first passage, a
@@ -61,7 +69,7 @@ pub(crate) fn plan_parts(
     let mut at = 0;
     while let Some(first) = passages.get(at) {
         let (text, mut tokens) = document_header(engine, title, &first.heading)?;
-        let room = MAX_PART_TOKENS - tokens.len() as u64;
+        let room = max_part_tokens(engine) - tokens.len() as u64;
         let (own, next) = cut(passages, at, room, ids.len() as u64);
         tokens.extend_from_slice(&ids[own.start as usize..own.end as usize]);
         let spec = engine.segment_spec(engine.part_context(&text), tokens);

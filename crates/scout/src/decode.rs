@@ -1,7 +1,7 @@
 //! Decode: read the question behind the composed pages, then one token per step for all sequences together.
 //! `scheduler` runs the steps of all questions.
 
-use crate::{Engine, Result, scheduler::Question, sequence::Sequence};
+use crate::{Engine, Result, StreamMass, scheduler::Question, sequence::Sequence};
 use compute::Rows;
 use std::ops::Range;
 
@@ -34,6 +34,8 @@ pub struct Decoding {
     pub logits: Rows,
     /// Per step `[n_blocks * 64]`, empty when not asked: mean softmax weight over rows, heads and layers.
     pub mass: Vec<Vec<f32>>,
+    /// Per step the mass on its sequence's stream, mean over rows and heads, summed over layers.
+    pub stream_mass: Vec<StreamMass>,
 }
 
 impl Engine {

@@ -145,6 +145,12 @@ impl Engine {
         &self.stored_layers
     }
 
+    /// Whether questions see all documents at once (native plan), because most layers keep nothing of them; otherwise
+    /// passages are chosen.
+    pub fn sees_everything(&self) -> bool {
+        self.stored_layers.len() < self.config.n_layers
+    }
+
     /// What a part's rows depend on beside its tokens and the KV type. `document_header` is the text its first tokens
     /// were made from.
     pub fn part_context(&self, document_header: &str) -> ContextId {

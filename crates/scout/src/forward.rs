@@ -9,6 +9,7 @@ use crate::{
     related::Centred,
     rope,
     sequence::Sequence,
+    stream::StreamMass,
 };
 use compute::{AttendGroup, AttendSpec, Ops, RopeTable, Rows, norm_heads, route};
 use kv::{Dtype, PAGE_TOKENS};
@@ -25,6 +26,14 @@ pub struct Mass {
     pub layers: Range<usize>,
     /// `[n_blocks * 64]`, one value per slot of the sequence's blocks; filled by the pass.
     pub values: Vec<f32>,
+    /// Likewise of the sequence's stream, if it has one.
+    pub stream: StreamMass,
+}
+
+impl Mass {
+    pub fn new(rows: Range<usize>, layers: Range<usize>) -> Self {
+        Self { rows, layers, values: Vec::new(), stream: StreamMass::new() }
+    }
 }
 
 /// One sequence's share of a batch: `ids` follow what the sequence already holds.
@@ -134,14 +143,22 @@ impl<O: Ops> Model<O> {
         }
 
         let mut mixed = Rows::zeros(n, q_dim);
-        self.attend(l, &q, pos, batches, &mut mixed);
+        self.attend(l, &q, pos, batches, &mut mixed)?;
         self.ops.activations(&mixed, &mut acts);
         self.ops.matmul_add(&acts, &layer.wo, x);
         Ok(())
     }
 
-    fn attend(&self, l: usize, q: &Rows, pos: &[u64], batches: &mut [Batch<'_>], mixed: &mut Rows) {
+    fn attend(
+        &self,
+        l: usize,
+        q: &Rows,
+        pos: &[u64],
+        batches: &mut [Batch<'_>],
+        mixed: &mut Rows,
+    ) -> Result<()> {
         let (c, plan) = (&self.config, &self.plan[l]);
+        let everything = plan.reach == Reach::Everything;
         let spec = AttendSpec {
             n_heads: c.n_heads,
             n_kv_heads: c.n_kv_heads,
@@ -154,12 +171,15 @@ impl<O: Ops> Model<O> {
         let blocks: Vec<_> = batches.iter().map(|batch| batch.sequence.blocks(l)).collect();
         // The blocks borrow the sequences, the masses are written meanwhile: take them out for the call.
         let mut masses: Vec<_> = batches.iter().map(|b| b.mass.as_ref().map(|m| m.values.clone())).collect();
+        let (mut groups, mut all_rows) = (Vec::with_capacity(batches.len()), Vec::new());
         let mut first = 0;
-        let mut groups = Vec::with_capacity(batches.len());
         for ((batch, blocks), values) in batches.iter().zip(&blocks).zip(&mut masses) {
             let rows = first..first + batch.ids.len();
             first = rows.end;
-            let everything = plan.reach == Reach::Everything;
+            all_rows.push(rows.clone());
+            if everything && batch.sequence.streamed().is_some() {
+                continue;
+            }
             let asked = batch.mass.as_ref().filter(|mass| everything && mass.layers.contains(&l));
             let mass_rows = asked.map_or(0..0, |m| rows.start + m.rows.start..rows.start + m.rows.end);
             let mass = if asked.is_some() { values.as_deref_mut() } else { None };
@@ -173,6 +193,12 @@ impl<O: Ops> Model<O> {
                 mass.values = values;
             }
         }
+        if everything { self.walk(l, &spec, q, &all_rows, batches, mixed) } else { Ok(()) }
+    }
+
+    /// Which of the layers that see everything `l` is.
+    pub(crate) fn kept(&self, l: usize) -> usize {
+        self.plan[..l].iter().filter(|layer| layer.reach == Reach::Everything).count()
     }
 
     /// x += FFN(norm(x)): one dense network, or the shared expert and those each token is routed to.

@@ -19,7 +19,9 @@ mod rope;
 mod sampler;
 mod scheduler;
 mod sequence;
+mod stream;
 mod template;
+mod walk;
 
 pub use bare::{Bare, fast_logits_on, logits_of};
 pub use config::{Experts, Llama4, ModelConfig, RopeScaling, Temperature};
@@ -33,4 +35,5 @@ pub use prefill::{PartPages, Progress};
 pub use sampler::{Sampler, Sampling, greedy, log_prob};
 pub use scheduler::{Cancel, Question};
 pub use sequence::{Composed, Sequence};
+pub use stream::{Stream, StreamMass};
 pub use template::{ChatTemplate, Message};

@@ -4,7 +4,7 @@
 //! attention chunk alone count from where the sequence's own tokens begin: every composed stretch closes its chunks,
 //! so that nothing of it is kept for those layers.
 
-use crate::{Engine, Error, Result, plan::Reach};
+use crate::{Engine, Error, Result, Stream, plan::Reach};
 use compute::KvBlock;
 use kv::{Dtype, PAGE_TOKENS, PageBuf, PageShape, Segment};
 use std::{ops::Range, sync::Arc};
@@ -31,6 +31,8 @@ pub struct Sequence {
     /// `[n_layers]`
     reaches: Arc<[Reach]>,
     composed: Vec<Composed>,
+    /// Stored context that layers walk from disk, behind what it was made with in front.
+    stream: Option<Arc<Stream>>,
     /// `[n_layers]`; slot `i` of page `p` holds position `tail_start + 64 p + i`.
     tail: Vec<Tail>,
     tail_start: u64,
@@ -43,6 +45,7 @@ impl Sequence {
     pub(crate) fn new(reaches: Arc<[Reach]>, shape: PageShape, dtype: Dtype) -> Self {
         Self {
             composed: Vec::new(),
+            stream: None,
             tail: vec![Tail::default(); reaches.len()],
             reaches,
             tail_start: 0,
@@ -60,7 +63,7 @@ impl Sequence {
     /// Puts one page (of every layer that sees everything) behind what is already composed. Only before the tail has
     /// begun.
     pub fn compose(&mut self, pages: Vec<Arc<PageBuf>>, visible: Range<usize>) {
-        assert!(self.tail_len == 0, "pages are composed before the tail begins");
+        assert!(self.tail_len == 0 && self.stream.is_none(), "pages are composed before stream and tail");
         assert!(pages.len() == self.kept().count(), "one page per layer that sees everything");
         assert!(visible.end <= PAGE_TOKENS);
         if visible.is_empty() {
@@ -69,6 +72,26 @@ impl Sequence {
         let len = visible.len() as u64;
         self.composed.push(Composed { pages, visible, first_pos: self.tail_start });
         self.tail_start += len;
+    }
+
+    /// Puts whole segments behind what is composed so far, to be read from disk whenever they are attended to. Nothing
+    /// more is composed behind them. Gives the stream for other sequences, see [`Sequence::share`].
+    pub fn stream(&mut self, segments: Vec<Segment>) -> Arc<Stream> {
+        assert!(self.tail_len == 0 && self.stream.is_none(), "one stream, before the tail begins");
+        let stream = Arc::new(Stream::new(std::mem::take(&mut self.composed), segments));
+        self.tail_start += stream.n_tokens();
+        self.stream = Some(stream.clone());
+        stream
+    }
+
+    /// A sequence of its own behind the same stream: all that share one walk its pages together.
+    pub fn share(&self) -> Self {
+        assert!(self.tail_len == 0, "what has a tail is forked");
+        self.fork()
+    }
+
+    pub(crate) fn streamed(&self) -> Option<&Arc<Stream>> {
+        self.stream.as_ref()
     }
 
     /// The position the next token takes; also the number of tokens the sequence sees.
@@ -180,6 +203,7 @@ impl Sequence {
         Self {
             reaches: self.reaches.clone(),
             composed: self.composed.clone(),
+            stream: self.stream.clone(),
             tail: self.tail.clone(),
             ..*self
         }

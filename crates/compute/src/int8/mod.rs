@@ -18,8 +18,8 @@ pub use matrix::Int8Matrix;
 use acts::{RotateRow, Stage};
 use rayon::prelude::*;
 
-use crate::simd::Isa;
-use crate::{AttendGroup, AttendSpec, Ops, Pairing, Result, RopeTable, Rows};
+use crate::simd::{Isa, LANES};
+use crate::{AttendGroup, AttendSpec, Ops, Pairing, Result, RopeTable, Rows, Walk};
 
 /// The fast path on one instruction set.
 #[derive(Clone, Copy, Debug)]
@@ -122,5 +122,13 @@ impl Ops for Int8 {
 
     fn attend(&self, spec: &AttendSpec<'_>, q: &Rows, groups: &mut [AttendGroup<'_>], out: &mut Rows) {
         attend::attend(self.isa, spec, q, groups, out);
+    }
+
+    fn walk(&self, spec: &AttendSpec<'_>, n_rows: usize) -> Walk {
+        Walk::new(n_rows, spec.n_heads, spec.head_dim.next_multiple_of(LANES))
+    }
+
+    fn walk_on(&self, spec: &AttendSpec<'_>, q: &Rows, groups: &[AttendGroup<'_>], walk: &mut Walk) {
+        attend::walk_on(self.isa, spec, q, groups, walk);
     }
 }

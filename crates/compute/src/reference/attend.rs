@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::rotate;
 use crate::experts::dot;
-use crate::{AttendGroup, AttendSpec, PAGE_LEN, Rows};
+use crate::{AttendGroup, AttendSpec, PAGE_LEN, PageWeights, Rows, Walk};
 
 /// One group's keys (rotated) and values, `[n_slots, n_kv_heads * head_dim]`.
 struct Context {
@@ -35,6 +35,65 @@ pub(super) fn attend(spec: &AttendSpec<'_>, q: &Rows, groups: &mut [AttendGroup<
             for (mass, weight) in mass.iter_mut().zip(&rows[row - group.rows.start].1) {
                 *mass += weight * factor;
             }
+        }
+    }
+}
+
+/// Page by page with a running maximum: pages that are seen once cannot wait for the largest score.
+pub(super) fn walk_on(spec: &AttendSpec<'_>, q: &Rows, groups: &[AttendGroup<'_>], walk: &mut Walk) {
+    spec.check(q, groups);
+    for group in groups {
+        let context = gather(spec, group);
+        for row in group.rows.clone() {
+            for head in 0..spec.n_heads {
+                walk_head(spec, q.row(row), (row, head), group, &context, walk);
+            }
+        }
+    }
+}
+
+fn walk_head(
+    spec: &AttendSpec<'_>,
+    q: &[f32],
+    (row, head): (usize, usize),
+    group: &AttendGroup<'_>,
+    context: &Context,
+    walk: &mut Walk,
+) {
+    let (head_dim, width) = (spec.head_dim, spec.n_kv_heads * spec.head_dim);
+    let first = head / spec.heads_per_kv() * head_dim;
+    let query = &q[head * head_dim..(head + 1) * head_dim];
+    let at = row * spec.n_heads + head;
+    for (page, block) in group.blocks.iter().enumerate() {
+        let seen = block.seen_by(spec.q_pos[row], spec.chunk);
+        if seen.is_empty() {
+            continue;
+        }
+        let mut weights = [0.0f32; PAGE_LEN];
+        let mut max = f32::NEG_INFINITY;
+        for slot in seen.clone() {
+            let key = &context.keys[(page * PAGE_LEN + slot) * width + first..][..head_dim];
+            weights[slot] = dot(query, key) * spec.scale;
+            max = max.max(weights[slot]);
+        }
+        let new_max = walk.max[at].max(max);
+        let before = (walk.max[at] - new_max).exp();
+        walk.sum[at] *= before;
+        let out = &mut walk.out[at * head_dim..(at + 1) * head_dim];
+        out.iter_mut().for_each(|o| *o *= before);
+        let mut sum = 0.0;
+        for slot in seen {
+            let relative = (weights[slot] - max).exp();
+            let weight = (weights[slot] - new_max).exp();
+            weights[slot] = relative;
+            sum += relative;
+            walk.sum[at] += weight;
+            let values = &context.values[(page * PAGE_LEN + slot) * width + first..];
+            out.iter_mut().zip(values).for_each(|(o, v)| *o += weight * v);
+        }
+        walk.max[at] = new_max;
+        if walk.lists(at, spec.n_heads, max, sum, (new_max, walk.sum[at])) {
+            walk.pages.push(PageWeights { row, head, block: page, max, weights });
         }
     }
 }

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::experts::dot;
 use crate::stack::stacked_shape;
-use crate::{AttendGroup, AttendSpec, Error, Ops, Pairing, Result, RopeTable, Rows};
+use crate::{AttendGroup, AttendSpec, Error, Ops, Pairing, Result, RopeTable, Rows, Walk};
 
 /// Plain f32 on the CPU; KV pages hold f32.
 #[derive(Clone, Copy, Debug, Default)]
@@ -146,6 +146,14 @@ impl Ops for Reference {
 
     fn attend(&self, spec: &AttendSpec<'_>, q: &Rows, groups: &mut [AttendGroup<'_>], out: &mut Rows) {
         attend::attend(spec, q, groups, out);
+    }
+
+    fn walk(&self, spec: &AttendSpec<'_>, n_rows: usize) -> Walk {
+        Walk::new(n_rows, spec.n_heads, spec.head_dim)
+    }
+
+    fn walk_on(&self, spec: &AttendSpec<'_>, q: &Rows, groups: &[AttendGroup<'_>], walk: &mut Walk) {
+        attend::walk_on(spec, q, groups, walk);
     }
 }
 

@@ -111,8 +111,10 @@ impl Call {
 
     /// Puts the sequences back into the steps they came from.
     pub fn give_back(self, steps: &mut [Step<'_>]) -> Decoding {
-        let mut mass = Vec::with_capacity(steps.len());
-        for (step, stretch) in steps.iter_mut().zip(self.stretches) {
+        let (mut mass, mut stream_mass) = (Vec::with_capacity(steps.len()), Vec::with_capacity(steps.len()));
+        for (step, mut stretch) in steps.iter_mut().zip(self.stretches) {
+            stream_mass
+                .push(stretch.mass.as_mut().map(|mass| mem::take(&mut mass.stream)).unwrap_or_default());
             mass.push(stretch.mass.map_or_else(Vec::new, |mut mass| {
                 mass.values.resize(stretch.sequence.n_blocks() * PAGE_TOKENS, 0.0);
                 let layers = mass.layers.len().max(1) as f32;
@@ -121,7 +123,7 @@ impl Call {
             *step.sequence = stretch.sequence;
             step.sequence.close_chunks();
         }
-        Decoding { logits: self.logits, mass }
+        Decoding { logits: self.logits, mass, stream_mass }
     }
 }
 
@@ -131,7 +133,7 @@ impl Stretch {
         assert!(asked.start <= asked.end && asked.end <= ids.len(), "logits {asked:?} of {} rows", ids.len());
         let mass = step.mass.clone().map(|(rows, layers)| {
             assert!(rows.start <= rows.end && rows.end <= ids.len(), "mass {rows:?} of {} rows", ids.len());
-            Mass { rows, layers, values: Vec::new() }
+            Mass::new(rows, layers)
         });
         let start_pos = step.sequence.next_pos();
         let sequence = step.sequence.take();
@@ -167,7 +169,7 @@ impl Stretch {
             sequence: &mut self.sequence,
             ids: &self.ids[self.done..self.done + self.tile],
             logits,
-            mass: mass.map(|(rows, layers)| Mass { rows, layers, values: Vec::new() }),
+            mass: mass.map(|(rows, layers)| Mass::new(rows, layers)),
         }
     }
 
@@ -177,5 +179,9 @@ impl Stretch {
         let share = tile.rows.len() as f32 / mass.rows.len() as f32;
         mass.values.resize(tile.values.len(), 0.0);
         mass.values.iter_mut().zip(&tile.values).for_each(|(mass, value)| *mass += value * share);
+        for (page, slots) in tile.stream {
+            let sum = mass.stream.entry(page).or_insert([0.0; PAGE_TOKENS]);
+            sum.iter_mut().zip(slots).for_each(|(sum, value)| *sum += value * share);
+        }
     }
 }

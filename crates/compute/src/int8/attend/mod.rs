@@ -5,6 +5,9 @@
 //! many tasks took a page each. So a row's bits depend on its query, its position and the pages alone.
 
 mod page;
+mod walk;
+
+pub(super) use walk::walk_on;
 
 use std::ops::Range;
 
@@ -60,12 +63,12 @@ struct PageWeights {
     weights: Vec<f32>,
 }
 
+/// The inputs of a call, and what its tasks are.
 struct Attend<'a> {
     isa: Isa,
     spec: &'a AttendSpec<'a>,
     q: &'a Rows,
     groups: &'a [AttendGroup<'a>],
-    out: Scatter<'a>,
     padded_dim: usize,
 }
 
@@ -81,9 +84,9 @@ pub(super) fn attend(
     out.as_mut_slice().fill(0.0);
     let masses = {
         let (groups, out) = (&*groups, Scatter::new(out));
-        let attend = Attend { isa, spec, q, groups, out, padded_dim: spec.head_dim.next_multiple_of(LANES) };
+        let attend = Attend { isa, spec, q, groups, padded_dim: spec.head_dim.next_multiple_of(LANES) };
         let tasks = attend.tasks();
-        let run = |task: &Task| (task.group, attend.run(task));
+        let run = |task: &Task| (task.group, attend.run(task, &out));
         // Tasks come back in order, so mass is added in one order too.
         tasks.par_iter().map(run).collect::<Vec<_>>()
     };
@@ -109,20 +112,34 @@ impl Attend<'_> {
     }
 
     /// Attends the task's queries to all pages, writes their output, and gives their mass per slot (empty if unwanted).
-    fn run(&self, task: &Task) -> Vec<f32> {
+    fn run(&self, task: &Task, out: &Scatter<'_>) -> Vec<f32> {
         let group = &self.groups[task.group];
         let n_queries = task.rows.len() * self.spec.heads_per_kv();
-        let queries = self.queries(task);
         let wants_mass = group.mass.is_some() && task.rows.clone().any(|row| group.mass_rows.contains(&row));
         let mut total = Partial::new(n_queries, self.padded_dim);
         let mut kept = Vec::new();
-        let mut merge = |page: usize, partial: &Partial| {
-            self.isa.run(MergePage { total: &mut total, partial, padded_dim: self.padded_dim });
+        self.merge_pages(task, &mut total, &mut |page, partial, _| {
             if wants_mass {
                 kept.push(PageWeights { page, max: partial.max.clone(), weights: partial.weights.clone() });
             }
+        });
+        self.write(task, &total, out);
+        if wants_mass { self.mass(task, &total, &kept) } else { Vec::new() }
+    }
+
+    /// Merges all pages of the task's group into `total`, in order; `merged` hears each page's share and the total.
+    fn merge_pages(
+        &self,
+        task: &Task,
+        total: &mut Partial,
+        merged: &mut dyn FnMut(usize, &Partial, &Partial),
+    ) {
+        let queries = self.queries(task);
+        let mut merge = |page: usize, partial: &Partial| {
+            self.isa.run(MergePage { total: &mut *total, partial, padded_dim: self.padded_dim });
+            merged(page, partial, total);
         };
-        let n_pages = group.blocks.len();
+        let n_pages = self.groups[task.group].blocks.len();
         if task.rows.len() < SPLIT_ROWS && n_pages >= 2 * TASK_PAGES {
             let starts: Vec<usize> = (0..n_pages).step_by(TASK_PAGES).collect();
             let reduce = |&start: &usize| {
@@ -141,8 +158,6 @@ impl Attend<'_> {
                 }
             }
         }
-        self.write(task, &total);
-        if wants_mass { self.mass(task, &total, &kept) } else { Vec::new() }
     }
 
     /// The task's query vectors, each `[head_dim]`, row by row and head by head.
@@ -183,7 +198,7 @@ impl Attend<'_> {
         Some(partial)
     }
 
-    fn write(&self, task: &Task, total: &Partial) {
+    fn write(&self, task: &Task, total: &Partial, out: &Scatter<'_>) {
         let (head_dim, n) = (self.spec.head_dim, self.spec.heads_per_kv());
         for (i, row) in task.rows.clone().enumerate() {
             for h in 0..n {
@@ -191,7 +206,7 @@ impl Attend<'_> {
                 if total.sum[at] == 0.0 {
                     continue;
                 }
-                let out = self.out.segment(row, (task.kv_head * n + h) * head_dim, head_dim);
+                let out = out.segment(row, (task.kv_head * n + h) * head_dim, head_dim);
                 let inverse = 1.0 / total.sum[at];
                 for (out, o) in out.iter_mut().zip(&total.out[at * self.padded_dim..]) {
                     *out = o * inverse;
