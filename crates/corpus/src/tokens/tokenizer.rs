@@ -7,7 +7,7 @@ use tokenizers::AddedToken;
 use super::align::align;
 use super::byte_level;
 use super::cuts::{self, Boundary};
-use super::source::Source;
+use super::source::{self, Source};
 use super::{Decoder, TokenStream, TokenizerError};
 
 /// Byte-level BPE of one model. Cheap to share behind a reference; encoding takes `&self`.
@@ -46,12 +46,12 @@ impl Tokenizer {
 
     /// From GGUF metadata (`tokenizer.ggml.*`). An unknown `model` or `pre` is refused by name.
     pub fn from_gguf(metadata: &weights::Metadata) -> Result<Self, TokenizerError> {
-        Self::build(Source::from_gguf(metadata)?)
+        Self::build(source::gguf::read(metadata)?)
     }
 
     /// From the bytes of a `tokenizer.json` (byte-level BPE, no normalizer).
     pub fn from_json(bytes: &[u8]) -> Result<Self, TokenizerError> {
-        Self::build(Source::from_json(bytes)?)
+        Self::build(source::json::read(bytes)?)
     }
 
     fn build(source: Source) -> Result<Self, TokenizerError> {
