@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tokenizers::AddedToken;
+use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::align::align;
 use super::byte_level;
@@ -12,10 +12,12 @@ use super::{Decoder, TokenStream, TokenizerError};
 
 /// Byte-level BPE of one model. Cheap to share behind a reference; encoding takes `&self`.
 pub struct Tokenizer {
-    /// Knows no special token: document text can never produce one.
-    document: tokenizers::Tokenizer,
-    /// Knows every added token, as chat templates need.
-    prompt: tokenizers::Tokenizer,
+    /// Knows no added token: text can never produce one.
+    plain: tokenizers::Tokenizer,
+    /// Finds added tokens in prompts, of several at one place the longest.
+    markup: AhoCorasick,
+    /// Id of each of its patterns.
+    markup_ids: Vec<u32>,
     /// Bytes of every id; empty for ids that no entry has.
     token_bytes: Vec<Box<[u8]>>,
     added: HashMap<String, u32>,
@@ -76,24 +78,22 @@ impl Tokenizer {
             put(&mut token_bytes, *id, text.as_bytes().into());
             put(&mut specials, *id, *special);
         }
-        let plain = source.added.iter().all(|(_, _, special)| *special);
-        let mut document = tokenizers::Tokenizer::new(source.bpe);
-        document.with_pre_tokenizer(Some(source.pre_tokenizer.clone()));
-        let mut prompt = tokenizers::Tokenizer::new(source.prompt_bpe);
-        prompt.with_pre_tokenizer(Some(source.pre_tokenizer));
-        let tokens = source
-            .added
-            .iter()
-            .map(|(text, _, special)| AddedToken::from(text.clone(), *special).normalized(false));
-        prompt.add_tokens(&tokens.collect::<Vec<_>>());
+        let all_special = source.added.iter().all(|(_, _, special)| *special);
+        let mut plain = tokenizers::Tokenizer::new(source.bpe);
+        plain.with_pre_tokenizer(Some(source.pre_tokenizer));
+        let spelled = || source.added.iter().filter(|(text, _, _)| !text.is_empty());
+        let markup = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(spelled().map(|(text, _, _)| text));
         Ok(Self {
-            document,
-            prompt,
+            plain,
+            markup: markup.map_err(|error| TokenizerError::Library(error.to_string()))?,
+            markup_ids: spelled().map(|(_, id, _)| *id).collect(),
             token_bytes,
             added: source.added.into_iter().map(|(text, id, _)| (text, id)).collect(),
             specials,
             has_byte,
-            boundary: if plain { source.boundary } else { Boundary::Unknown },
+            boundary: if all_special { source.boundary } else { Boundary::Unknown },
             hash: source.hash,
         })
     }
@@ -116,7 +116,7 @@ impl Tokenizer {
         while !rest.is_empty() {
             let (now, later) = rest.split_at(cuts::piece_len(rest, self.boundary, piece, forced));
             let end = at + now.len();
-            let encoding = self.document.encode_fast(now, false)?;
+            let encoding = self.plain.encode_fast(now, false)?;
             let ids = encoding.get_ids();
             if ids.is_empty() {
                 // Bytes that the vocabulary lacks belong to the token before them, or to the first one.
@@ -139,7 +139,29 @@ impl Tokenizer {
 
     /// Ids of a rendered prompt: special tokens spelled in it become their ids. Nothing is put before or after.
     pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        Ok(self.prompt.encode_fast(text, false)?.get_ids().to_vec())
+        let mut ids = Vec::new();
+        let mut at = 0;
+        for found in self.markup.find_iter(text) {
+            self.encode_between(text, at..found.start(), &mut ids)?;
+            ids.extend(self.markup_ids.get(found.pattern().as_usize()));
+            at = found.end();
+        }
+        self.encode_between(text, at..text.len(), &mut ids)?;
+        Ok(ids)
+    }
+
+    /// Appends the ids of `range` of a prompt, which holds no added token.
+    fn encode_between(
+        &self,
+        text: &str,
+        range: std::ops::Range<usize>,
+        ids: &mut Vec<u32>,
+    ) -> Result<(), TokenizerError> {
+        let between = text.get(range).unwrap_or_default();
+        if !between.is_empty() {
+            ids.extend(self.plain.encode_fast(between, false)?.get_ids());
+        }
+        Ok(())
     }
 
     /// Id of an added token by its spelling (`<|im_end|>`).

@@ -7,6 +7,8 @@ mod split;
 #[cfg(test)]
 pub(super) use split::{LLAMA3, LLAMA4};
 
+use std::collections::HashSet;
+
 use tokenizers::PreTokenizerWrapper;
 use tokenizers::models::bpe::{BPE, Merges, Vocab};
 
@@ -21,8 +23,6 @@ type Added = (String, u32, bool);
 pub struct Source {
     /// Knows the ordinary entries only.
     pub bpe: BPE,
-    /// Knows the added tokens too: the library gives an added token the id that its model has for it.
-    pub prompt_bpe: BPE,
     /// Ordinary entries with their ids.
     pub entries: Vec<(String, u32)>,
     pub added: Vec<Added>,
@@ -41,27 +41,22 @@ impl Source {
         hash: blake3::Hash,
     ) -> Result<Self, TokenizerError> {
         let Splitting { pre_tokenizer, boundary, whole_first } = splitting;
-        let prompt_bpe = build_bpe(&entries, &added, merges.clone(), whole_first)?;
-        let bpe = build_bpe(&entries, &[], merges, whole_first)?;
-        Ok(Self { bpe, prompt_bpe, entries, added, pre_tokenizer, boundary, hash })
-    }
-}
-
-fn build_bpe(
-    entries: &[(String, u32)],
-    added: &[Added],
-    merges: Merges,
-    whole_first: bool,
-) -> Result<BPE, TokenizerError> {
-    let mut vocab = Vocab::with_capacity(entries.len() + added.len());
-    for (token, id) in
-        entries.iter().map(|(token, id)| (token, id)).chain(added.iter().map(|(t, id, _)| (t, id)))
-    {
-        if vocab.insert(token.clone(), *id).is_some() {
-            return Err(damaged(format!("token {token:?} appears twice")));
+        let twice = |token: &String| damaged(format!("token {token:?} appears twice"));
+        let mut vocab = Vocab::with_capacity(entries.len());
+        for (token, id) in &entries {
+            if vocab.insert(token.clone(), *id).is_some() {
+                return Err(twice(token));
+            }
         }
+        let mut names = HashSet::with_capacity(added.len());
+        if let Some((name, ..)) =
+            added.iter().find(|(name, ..)| vocab.contains_key(name) || !names.insert(name))
+        {
+            return Err(twice(name));
+        }
+        let bpe = BPE::builder().vocab_and_merges(vocab, merges).ignore_merges(whole_first).build()?;
+        Ok(Self { bpe, entries, added, pre_tokenizer, boundary, hash })
     }
-    Ok(BPE::builder().vocab_and_merges(vocab, merges).ignore_merges(whole_first).build()?)
 }
 
 fn required<T>(value: Option<T>, key: &'static str) -> Result<T, TokenizerError> {
