@@ -192,6 +192,11 @@ fn damaged_and_foreign_tokenizers_are_refused_by_name() {
     assert!(refused(json!({ "model": bpe, "normalizer": { "type": "NFC" } })).contains("NFC"));
     assert!(refused(json!({ "model": bpe })).contains("pre_tokenizer"));
     assert!(refused(json!({ "model": bpe, "pre_tokenizer": { "type": "Metaspace" } })).contains("Metaspace"));
+    for (key, value) in [("dropout", json!(0.1)), ("end_of_word_suffix", json!("</w>"))] {
+        let mut model = bpe.clone();
+        model[key] = value;
+        assert!(refused(json!({ "model": model, "pre_tokenizer": gpt2() })).contains(key));
+    }
     let huge = json!({ "type": "BPE", "vocab": { "a": 4_000_000_000u64 }, "merges": [] });
     assert!(refused(json!({ "model": huge, "pre_tokenizer": gpt2() })).contains("4000000000"));
     let pair = json!({ "type": "BPE", "vocab": { "a": 0 }, "merges": ["ab"] });

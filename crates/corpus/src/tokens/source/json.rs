@@ -22,6 +22,12 @@ pub fn read(bytes: &[u8]) -> Result<Source, TokenizerError> {
     if root.pointer("/model/byte_fallback").and_then(Value::as_bool).unwrap_or(false) {
         return Err(unsupported("model.byte_fallback", "true", "byte-level BPE"));
     }
+    for key in ["dropout", "continuing_subword_prefix", "end_of_word_suffix"] {
+        let value = root.pointer("/model").and_then(|model| model.get(key));
+        if let Some(value) = value.filter(|value| !value.is_null() && value.as_str() != Some("")) {
+            return Err(unsupported("model", &format!("{key} = {value}"), "byte-level BPE without it"));
+        }
+    }
     let vocab = root.pointer("/model/vocab").and_then(Value::as_object);
     let vocab = vocab.ok_or(TokenizerError::Missing { key: "model.vocab" })?;
     let added = added_of(&root)?;
