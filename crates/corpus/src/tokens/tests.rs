@@ -7,6 +7,10 @@ use serde_json::json;
 use super::cuts::{self, Boundary};
 use super::*;
 
+mod llama4;
+mod tiktoken_file;
+mod vocabularies;
+
 /// A byte-level vocabulary of all bytes but those in `absent`, with a few merges. `pre` is its pre-tokenizer.
 fn tiny(absent: &[u8], pre: serde_json::Value) -> Tokenizer {
     let alphabet = byte_level::alphabet();

@@ -37,13 +37,18 @@ impl std::fmt::Debug for Tokenizer {
 }
 
 impl Tokenizer {
-    /// From a model: the metadata of a GGUF file, or the folder's `tokenizer.json`.
+    /// From a model: the metadata of a GGUF file, or the folder's `tokenizer.json`, or else its `tokenizer.model`.
     pub fn from_model(model: &weights::Model) -> Result<Self, TokenizerError> {
         if model.metadata().get("tokenizer.ggml.model").is_some() {
             return Self::from_gguf(model.metadata());
         }
-        let json = model.folder_file("tokenizer.json")?;
-        Self::from_json(&json.ok_or(TokenizerError::Missing { key: "tokenizer.json" })?)
+        if let Some(json) = model.folder_file("tokenizer.json")? {
+            return Self::from_json(&json);
+        }
+        let ranks = model.folder_file("tokenizer.model")?;
+        Self::from_tiktoken(
+            &ranks.ok_or(TokenizerError::Missing { key: "tokenizer.json or tokenizer.model" })?,
+        )
     }
 
     /// From GGUF metadata (`tokenizer.ggml.*`). An unknown `model` or `pre` is refused by name.
@@ -56,7 +61,13 @@ impl Tokenizer {
         Self::build(source::json::read(bytes)?)
     }
 
-    fn build(source: Source) -> Result<Self, TokenizerError> {
+    /// From the bytes of Llama 4's `tokenizer.model` (tiktoken's form). Its special tokens are not in the file; they
+    /// have Meta's names and ids.
+    pub fn from_tiktoken(bytes: &[u8]) -> Result<Self, TokenizerError> {
+        Self::build(source::tiktoken::read(bytes, source::llama4::RANKS)?)
+    }
+
+    pub(super) fn build(source: Source) -> Result<Self, TokenizerError> {
         let alphabet = byte_level::alphabet();
         let ids = source.entries.iter().map(|(_, id)| *id).chain(source.added.iter().map(|(_, id, _)| *id));
         let size = ids.max().map_or(0, |id| id as usize + 1);

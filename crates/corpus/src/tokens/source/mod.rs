@@ -2,7 +2,9 @@
 
 pub mod gguf;
 pub mod json;
+pub mod llama4;
 mod split;
+pub mod tiktoken;
 
 #[cfg(test)]
 pub(super) use split::{LLAMA3, LLAMA4};

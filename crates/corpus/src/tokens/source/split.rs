@@ -33,19 +33,25 @@ pub fn named(name: &str) -> Result<Splitting, TokenizerError> {
             let parts = vec![Digits::new(true).into(), gpt2.into()];
             (PreTokenizerWrapper::Sequence(Sequence::new(parts)), Boundary::Gpt2)
         }
-        "llama-bpe" | "llama3" | "llama-v3" => return one_expression(LLAMA3, true),
-        "llama4" => return one_expression(LLAMA4, false),
+        "llama-bpe" | "llama3" | "llama-v3" => return whole_first(LLAMA3),
+        "llama4" => return llama4(),
         _ => return Err(unsupported("tokenizer.ggml.pre", name, "gpt2, smollm, llama-bpe, llama4")),
     };
     Ok(Splitting { pre_tokenizer, boundary, whole_first: false })
 }
 
-fn one_expression(pattern: &str, whole_first: bool) -> Result<Splitting, TokenizerError> {
+/// Splitting of Llama 4, whatever file its vocabulary comes from.
+pub fn llama4() -> Result<Splitting, TokenizerError> {
+    whole_first(LLAMA4)
+}
+
+/// The vocabularies made with tiktoken: one expression, and a piece that is a token is never merged.
+fn whole_first(pattern: &str) -> Result<Splitting, TokenizerError> {
     let pattern = SplitPattern::Regex(pattern.to_owned());
     let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false)?;
     let bytes = ByteLevel::new(false, true, false);
     let pre_tokenizer = PreTokenizerWrapper::Sequence(Sequence::new(vec![split.into(), bytes.into()]));
-    Ok(Splitting { pre_tokenizer, boundary: Boundary::Llama3, whole_first })
+    Ok(Splitting { pre_tokenizer, boundary: Boundary::Llama3, whole_first: true })
 }
 
 /// Free cuts of a `pre_tokenizer` object, known by its exact parts.
