@@ -16,6 +16,11 @@ pub fn alphabet() -> [char; 256] {
     })
 }
 
+/// The vocabulary entry that stands for `bytes`.
+pub fn spell(bytes: &[u8], alphabet: &[char; 256]) -> String {
+    bytes.iter().filter_map(|byte| alphabet.get(usize::from(*byte))).collect()
+}
+
 /// Bytes that a vocabulary entry stands for; `None` when a character is outside the alphabet.
 pub fn bytes_of(entry: &str, alphabet: &[char; 256]) -> Option<Vec<u8>> {
     entry
@@ -37,7 +42,7 @@ mod tests {
         assert_eq!(alphabet[usize::from(b' ')], 'Ġ');
         assert_eq!(alphabet[usize::from(b'\n')], 'Ċ');
         for byte in 0..=255u8 {
-            let spelled = alphabet[usize::from(byte)].to_string();
+            let spelled = spell(&[byte], &alphabet);
             assert_eq!(bytes_of(&spelled, &alphabet), Some(vec![byte]));
         }
         assert_eq!(bytes_of("日", &alphabet), None);

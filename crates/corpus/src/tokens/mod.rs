@@ -1,6 +1,6 @@
 //! Canonical text → token ids with the bytes each stands for.
 //!
-//! `source.rs` builds a tokenizer from a model file, `tokenizer.rs` runs it, `cuts.rs` bounds its memory on long
+//! `source` reads a tokenizer's parts from a model's files, `tokenizer.rs` runs it, `cuts.rs` bounds its memory on long
 //! texts, `align.rs` finds each token's bytes, `decoder.rs` goes back to text, `char_index.rs` converts units.
 
 mod align;

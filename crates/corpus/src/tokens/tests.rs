@@ -7,6 +7,10 @@ use serde_json::json;
 use super::cuts::{self, Boundary};
 use super::*;
 
+mod llama4;
+mod tiktoken_file;
+mod vocabularies;
+
 /// A byte-level vocabulary of all bytes but those in `absent`, with a few merges. `pre` is its pre-tokenizer.
 fn tiny(absent: &[u8], pre: serde_json::Value) -> Tokenizer {
     let alphabet = byte_level::alphabet();
@@ -192,6 +196,11 @@ fn damaged_and_foreign_tokenizers_are_refused_by_name() {
     assert!(refused(json!({ "model": bpe, "normalizer": { "type": "NFC" } })).contains("NFC"));
     assert!(refused(json!({ "model": bpe })).contains("pre_tokenizer"));
     assert!(refused(json!({ "model": bpe, "pre_tokenizer": { "type": "Metaspace" } })).contains("Metaspace"));
+    for (key, value) in [("dropout", json!(0.1)), ("end_of_word_suffix", json!("</w>"))] {
+        let mut model = bpe.clone();
+        model[key] = value;
+        assert!(refused(json!({ "model": model, "pre_tokenizer": gpt2() })).contains(key));
+    }
     let huge = json!({ "type": "BPE", "vocab": { "a": 4_000_000_000u64 }, "merges": [] });
     assert!(refused(json!({ "model": huge, "pre_tokenizer": gpt2() })).contains("4000000000"));
     let pair = json!({ "type": "BPE", "vocab": { "a": 0 }, "merges": ["ab"] });

@@ -2,20 +2,22 @@
 
 use std::collections::HashMap;
 
-use tokenizers::AddedToken;
+use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::align::align;
 use super::byte_level;
 use super::cuts::{self, Boundary};
-use super::source::Source;
+use super::source::{self, Source};
 use super::{Decoder, TokenStream, TokenizerError};
 
 /// Byte-level BPE of one model. Cheap to share behind a reference; encoding takes `&self`.
 pub struct Tokenizer {
-    /// Knows no special token: document text can never produce one.
-    document: tokenizers::Tokenizer,
-    /// Knows every added token, as chat templates need.
-    prompt: tokenizers::Tokenizer,
+    /// Knows no added token: text can never produce one.
+    plain: tokenizers::Tokenizer,
+    /// Finds added tokens in prompts, of several at one place the longest.
+    markup: AhoCorasick,
+    /// Id of each of its patterns.
+    markup_ids: Vec<u32>,
     /// Bytes of every id; empty for ids that no entry has.
     token_bytes: Vec<Box<[u8]>>,
     added: HashMap<String, u32>,
@@ -35,26 +37,37 @@ impl std::fmt::Debug for Tokenizer {
 }
 
 impl Tokenizer {
-    /// From a model: the metadata of a GGUF file, or the folder's `tokenizer.json`.
+    /// From a model: the metadata of a GGUF file, or the folder's `tokenizer.json`, or else its `tokenizer.model`.
     pub fn from_model(model: &weights::Model) -> Result<Self, TokenizerError> {
         if model.metadata().get("tokenizer.ggml.model").is_some() {
             return Self::from_gguf(model.metadata());
         }
-        let json = model.folder_file("tokenizer.json")?;
-        Self::from_json(&json.ok_or(TokenizerError::Missing { key: "tokenizer.json" })?)
+        if let Some(json) = model.folder_file("tokenizer.json")? {
+            return Self::from_json(&json);
+        }
+        let ranks = model.folder_file("tokenizer.model")?;
+        Self::from_tiktoken(
+            &ranks.ok_or(TokenizerError::Missing { key: "tokenizer.json or tokenizer.model" })?,
+        )
     }
 
     /// From GGUF metadata (`tokenizer.ggml.*`). An unknown `model` or `pre` is refused by name.
     pub fn from_gguf(metadata: &weights::Metadata) -> Result<Self, TokenizerError> {
-        Self::build(Source::from_gguf(metadata)?)
+        Self::build(source::gguf::read(metadata)?)
     }
 
     /// From the bytes of a `tokenizer.json` (byte-level BPE, no normalizer).
     pub fn from_json(bytes: &[u8]) -> Result<Self, TokenizerError> {
-        Self::build(Source::from_json(bytes)?)
+        Self::build(source::json::read(bytes)?)
     }
 
-    fn build(source: Source) -> Result<Self, TokenizerError> {
+    /// From the bytes of Llama 4's `tokenizer.model` (tiktoken's form). Its special tokens are not in the file; they
+    /// have Meta's names and ids.
+    pub fn from_tiktoken(bytes: &[u8]) -> Result<Self, TokenizerError> {
+        Self::build(source::tiktoken::read(bytes, source::llama4::RANKS)?)
+    }
+
+    pub(super) fn build(source: Source) -> Result<Self, TokenizerError> {
         let alphabet = byte_level::alphabet();
         let ids = source.entries.iter().map(|(_, id)| *id).chain(source.added.iter().map(|(_, id, _)| *id));
         let size = ids.max().map_or(0, |id| id as usize + 1);
@@ -76,24 +89,22 @@ impl Tokenizer {
             put(&mut token_bytes, *id, text.as_bytes().into());
             put(&mut specials, *id, *special);
         }
-        let plain = source.added.iter().all(|(_, _, special)| *special);
-        let mut document = tokenizers::Tokenizer::new(source.bpe);
-        document.with_pre_tokenizer(Some(source.pre_tokenizer.clone()));
-        let mut prompt = tokenizers::Tokenizer::new(source.prompt_bpe);
-        prompt.with_pre_tokenizer(Some(source.pre_tokenizer));
-        let tokens = source
-            .added
-            .iter()
-            .map(|(text, _, special)| AddedToken::from(text.clone(), *special).normalized(false));
-        prompt.add_tokens(&tokens.collect::<Vec<_>>());
+        let all_special = source.added.iter().all(|(_, _, special)| *special);
+        let mut plain = tokenizers::Tokenizer::new(source.bpe);
+        plain.with_pre_tokenizer(Some(source.pre_tokenizer));
+        let spelled = || source.added.iter().filter(|(text, _, _)| !text.is_empty());
+        let markup = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(spelled().map(|(text, _, _)| text));
         Ok(Self {
-            document,
-            prompt,
+            plain,
+            markup: markup.map_err(|error| TokenizerError::Library(error.to_string()))?,
+            markup_ids: spelled().map(|(_, id, _)| *id).collect(),
             token_bytes,
             added: source.added.into_iter().map(|(text, id, _)| (text, id)).collect(),
             specials,
             has_byte,
-            boundary: if plain { source.boundary } else { Boundary::Unknown },
+            boundary: if all_special { source.boundary } else { Boundary::Unknown },
             hash: source.hash,
         })
     }
@@ -116,7 +127,7 @@ impl Tokenizer {
         while !rest.is_empty() {
             let (now, later) = rest.split_at(cuts::piece_len(rest, self.boundary, piece, forced));
             let end = at + now.len();
-            let encoding = self.document.encode_fast(now, false)?;
+            let encoding = self.plain.encode_fast(now, false)?;
             let ids = encoding.get_ids();
             if ids.is_empty() {
                 // Bytes that the vocabulary lacks belong to the token before them, or to the first one.
@@ -139,7 +150,29 @@ impl Tokenizer {
 
     /// Ids of a rendered prompt: special tokens spelled in it become their ids. Nothing is put before or after.
     pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        Ok(self.prompt.encode_fast(text, false)?.get_ids().to_vec())
+        let mut ids = Vec::new();
+        let mut at = 0;
+        for found in self.markup.find_iter(text) {
+            self.encode_between(text, at..found.start(), &mut ids)?;
+            ids.extend(self.markup_ids.get(found.pattern().as_usize()));
+            at = found.end();
+        }
+        self.encode_between(text, at..text.len(), &mut ids)?;
+        Ok(ids)
+    }
+
+    /// Appends the ids of `range` of a prompt, which holds no added token.
+    fn encode_between(
+        &self,
+        text: &str,
+        range: std::ops::Range<usize>,
+        ids: &mut Vec<u32>,
+    ) -> Result<(), TokenizerError> {
+        let between = text.get(range).unwrap_or_default();
+        if !between.is_empty() {
+            ids.extend(self.plain.encode_fast(between, false)?.get_ids());
+        }
+        Ok(())
     }
 
     /// Id of an added token by its spelling (`<|im_end|>`).
