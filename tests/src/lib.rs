@@ -35,6 +35,8 @@ mod pdf_writer;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod recall;
+#[cfg(test)]
 mod refused;
 #[cfg(test)]
 mod remove;

@@ -37,6 +37,11 @@ impl Bench {
         Self::with_model(Path::new(""))
     }
 
+    /// With the small model of `models/recall`, which is part of the sources.
+    pub fn with_recall_model() -> Self {
+        Self::with_model(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/recall"))
+    }
+
     fn with_model(model: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("files")).unwrap();

@@ -1,15 +1,18 @@
-//! Chores of the repository: `cargo run -p xtask -- tidy`.
-
-mod tidy;
+//! `cargo xtask tidy` checks the house rules; `cargo xtask recall …` measures how well the
+//! model of `models/recall` finds one record among millions of tokens.
 
 use anyhow::{Result, bail};
 use std::path::Path;
 
+const USAGE: &str = "usage: cargo xtask tidy
+       cargo xtask recall --tokens N [--questions N] [--ibid PROGRAM] [--work FOLDER] [--out FILE]";
+
 fn main() -> Result<()> {
-    match std::env::args().nth(1).as_deref() {
-        Some("tidy") => {
-            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-            let found = tidy::check(&root)?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    match arguments.split_first() {
+        Some((task, [])) if task == "tidy" => {
+            let found = xtask::tidy::check(&root)?;
             for problem in &found {
                 eprintln!("{problem}");
             }
@@ -18,6 +21,7 @@ fn main() -> Result<()> {
             }
             Ok(())
         }
-        _ => bail!("usage: cargo run -p xtask -- tidy"),
+        Some((task, options)) if task == "recall" => xtask::recall::run(&root, options, USAGE),
+        _ => bail!(USAGE),
     }
 }

@@ -202,8 +202,8 @@ pub(crate) async fn give(
     Ok(Given { answer, gathered, snapshot, sources })
 }
 
-/// The REST object of a response.
-async fn cited(
+/// The REST object of a response; `whole` where it saw all documents.
+pub(crate) async fn cited(
     ingest: &Ingest,
     snapshot: &Snapshot,
     request: &AskRequest,

@@ -12,13 +12,14 @@ use crate::{
     respond::{Response, Said},
     sentences,
 };
-use base::{CharSpan, Id};
+use base::{CharSpan, Id, TokenSpan};
 use catalog::{Document, Part, State};
 use ingest::{Ingest, Snapshot};
 use kv::{PAGE_TOKENS, Segment, SegmentId};
 use scout::{Engine, Question, Sampler, Sequence, Step, Stream, StreamMass};
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::Range,
     sync::Arc,
     time::Instant,
 };
@@ -70,11 +71,12 @@ impl Context {
         sources
     }
 
-    /// A sequence behind all segments; `Ok(Err(part))` for one that has to be computed again.
+    /// A sequence behind all segments, `hidden` tokens of them out of sight; `Ok(Err(part))` for one that has to be computed again.
     pub fn compose(
         &self,
         engine: &Engine,
         store: &kv::Store,
+        hidden: &[(SegmentId, Range<u64>)],
     ) -> Result<std::result::Result<(Sequence, Arc<Stream>), DamagedPart>> {
         let mut segments: Vec<Segment> = Vec::new();
         for (id, (document, part)) in &self.owners {
@@ -97,8 +99,31 @@ impl Context {
             segments.push(segment);
         }
         let mut sequence = engine.sequence();
-        let stream = sequence.stream(segments);
+        let stream = sequence.stream(segments, hidden);
         Ok(Ok((sequence, stream)))
+    }
+
+    /// Where a document's tokens lie: segments and their tokens.
+    pub fn stored(
+        &self,
+        store: &kv::Store,
+        path: &str,
+        tokens: TokenSpan,
+    ) -> Result<Vec<(SegmentId, Range<u64>)>> {
+        let mut stored = Vec::new();
+        let Some(at) = self.documents.iter().position(|document| document.path == path) else {
+            return Ok(stored);
+        };
+        for part in &self.parts[at] {
+            let id = SegmentId(part.segment.0);
+            let (Some(own), Some(segment)) = (part.tokens.intersect(tokens), store.open_segment(&id)?) else {
+                continue;
+            };
+            let header = segment.n_tokens().saturating_sub(part.tokens.len());
+            let first = header + own.start - part.tokens.start;
+            stored.push((id, first..first + own.len()));
+        }
+        Ok(stored)
     }
 
     /// Mass per document and token.
@@ -152,9 +177,16 @@ pub fn write(
 ) -> Result<Vec<Written>> {
     let engine = question.engine();
     let layers = 0..engine.config().n_layers;
+    // What all questions begin with is read once.
+    let mut opened = sequence.fork();
+    let common = common_start(tails);
+    if common > 0 {
+        let ids = &tails[0][..common];
+        question.step(&mut [Step { sequence: &mut opened, ids, logits: 0..0, mass: None }])?;
+    }
     let pen = |tail: &&[u32]| Pen {
-        sequence: sequence.share(),
-        next: tail.to_vec(),
+        sequence: opened.fork(),
+        next: tail[common..].to_vec(),
         sampler: Sampler::new(sampling),
         ids: Vec::new(),
         written: Written { text: String::new(), n_tokens: 0, ended: false, mass: StreamMass::new() },
@@ -181,6 +213,14 @@ pub fn write(
         heard(&pens[0].written.text);
     }
     Ok(pens.into_iter().map(|pen| pen.written).collect())
+}
+
+/// Tokens that all tails begin with, their last ones left out; 0 for a single one.
+fn common_start(tails: &[&[u32]]) -> usize {
+    let [first, others @ ..] = tails else { return 0 };
+    let shared =
+        |other: &&[u32]| first.iter().zip(*other).take_while(|(a, b)| a == b).count().min(other.len() - 1);
+    others.iter().map(shared).min().unwrap_or(0).min(first.len() - 1)
 }
 
 impl Pen {
@@ -212,7 +252,7 @@ pub fn respond(
     request: &AskRequest,
     said: &mut dyn FnMut(Said<'_>),
 ) -> Result<std::result::Result<(Response, BTreeMap<usize, TokenMass>), DamagedPart>> {
-    let (sequence, stream) = match context.compose(running.engine(), store)? {
+    let (sequence, stream) = match context.compose(running.engine(), store, &[])? {
         Ok(composed) => composed,
         Err(part) => return Ok(Err(part)),
     };
@@ -240,20 +280,28 @@ pub fn respond(
         }
         other => other?.remove(0),
     };
-    let text = written.text.trim().to_owned();
-    say(&text, said);
+    say(written.text.trim(), said);
     let masses = context.by_document(&stream, &written.mass);
     let response = Response {
-        text,
-        output_tokens: written.n_tokens,
         question_tokens: tail.ids.len() as u64,
-        reused_tokens: stream.n_tokens(),
         kv_bytes_read: stream.bytes_read(),
-        finish: if written.ended { "end" } else { "max_output_tokens" },
         decode_s: start.elapsed().as_secs_f64(),
-        ..Response::default()
+        ..written.response(&stream)
     };
     Ok(Ok((response, masses)))
+}
+
+impl Written {
+    /// What was said, without the sources of its sentences.
+    pub fn response(&self, stream: &Stream) -> Response {
+        Response {
+            text: self.text.trim().to_owned(),
+            output_tokens: self.n_tokens,
+            reused_tokens: stream.n_tokens(),
+            finish: if self.ended { "end" } else { "max_output_tokens" },
+            ..Response::default()
+        }
+    }
 }
 
 impl Context {

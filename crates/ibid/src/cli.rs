@@ -41,6 +41,10 @@ pub struct Global {
     /// What new KV is kept in; a corpus keeps one kind. Default: kv_dtype of the configuration
     #[arg(long, global = true, value_enum, value_name = "TYPE")]
     pub kv_dtype: Option<KvDtype>,
+    /// Run a Llama 4 Scout whose RoPE scaling is not the released one (files converted before April 2025)
+    #[arg(long, global = true)]
+    #[serde(default)]
+    pub allow_wrong_rope: bool,
     /// Print JSON objects; progress as NDJSON on standard error
     #[arg(long, global = true)]
     pub json: bool,
@@ -190,6 +194,10 @@ pub struct Eval {
     /// Compare stored KV with KV prefilled afresh, on the passages that answer
     #[arg(long)]
     pub reuse: bool,
+    /// Ask with the stored rows of all gold quotes out of sight (models that see whole corpora)
+    #[arg(long)]
+    #[serde(default)]
+    pub hide_gold: bool,
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]

@@ -20,6 +20,11 @@ pub struct Settings {
     pub kv_dtype: KvDtype,
     /// Memory for KV pages read from disk, MiB.
     pub kv_cache_mib: u64,
+    /// Memory for the routed experts of a model, MiB; those that do not fit are read from its file whenever a token needs
+    /// them. 0: as much as they take.
+    pub expert_cache_mib: u64,
+    /// Run a Llama 4 Scout whose RoPE scaling is not the released one.
+    pub allow_wrong_rope: bool,
     /// What one document may cost; a table `[limits]` of `config.toml`.
     pub limits: Limits,
     /// What `ibid serve` allows; a table `[service]` of `config.toml`.
@@ -95,8 +100,11 @@ impl Settings {
                 KvDtype::Int8 => Some(kv::Dtype::Int8),
                 KvDtype::Bf16 => Some(kv::Dtype::Bf16),
             },
-            expert_bytes: u64::MAX,
-            allow_wrong_rope: false,
+            expert_bytes: match self.expert_cache_mib {
+                0 => u64::MAX,
+                mib => mib.saturating_mul(1 << 20),
+            },
+            allow_wrong_rope: self.allow_wrong_rope,
         }
     }
 }
@@ -108,6 +116,8 @@ impl Default for Settings {
             numerics: Numerics::Fast,
             kv_dtype: KvDtype::Auto,
             kv_cache_mib: 256,
+            expert_cache_mib: 0,
+            allow_wrong_rope: false,
             limits: Limits::default(),
             service: Service::default(),
         }
@@ -177,6 +187,9 @@ fn merge(
     if let Some(kv_dtype) = flags.kv_dtype {
         put("kv_dtype".into(), Value::try_from(kv_dtype).map_err(|e| e.to_string())?, "flag");
     }
+    if flags.allow_wrong_rope {
+        put("allow_wrong_rope".into(), Value::Boolean(true), "flag");
+    }
     let settings = values.try_into().map_err(|e: toml::de::Error| e.message().to_owned())?;
     Ok((settings, origins))
 }
@@ -196,6 +209,8 @@ mod tests {
             numerics: Numerics::Reference,
             kv_dtype: KvDtype::Auto,
             kv_cache_mib: 64,
+            expert_cache_mib: 0,
+            allow_wrong_rope: false,
             limits: Limits::default(),
             service: Service::default(),
         };

@@ -1,7 +1,7 @@
 //! Footprint: what a model's weights, its stored state and the reading of documents take, computed from its shape
 //! alone, so that it can be known before anything is fetched. Every size here is a formula; nothing is looked up.
 
-use crate::config::ModelConfig;
+use crate::config::{Llama4, ModelConfig};
 
 /// Dimensions that share a scale in a 4-bit KV row.
 const INT4_KV_GROUP: u64 = 32;
@@ -51,13 +51,15 @@ pub enum KvFormat {
 }
 
 /// What follows attention in a layer: a token passes `active` of the `routed` experts, and all of the `shared`. The one
-/// network of a dense layer is shared by all tokens.
+/// network of a dense layer is shared by all tokens. `dense_layers` have no experts, but one network of `dense_hidden`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeedForward {
     pub hidden: u64,
     pub routed: u64,
     pub active: u64,
     pub shared: u64,
+    pub dense_layers: u64,
+    pub dense_hidden: u64,
 }
 
 /// Attention that ends with its chunk in all but every so many layers.
@@ -65,8 +67,8 @@ pub struct FeedForward {
 pub struct Chunked {
     /// Length of a chunk.
     pub tokens: u64,
-    /// One layer of so many sees everything.
-    pub full_every: u64,
+    /// Layers that see everything nevertheless.
+    pub full_layers: u64,
 }
 
 /// Counts that all sizes follow from.
@@ -90,7 +92,7 @@ pub struct ModelShape {
 
 impl From<&ModelConfig> for ModelShape {
     fn from(config: &ModelConfig) -> Self {
-        Self {
+        let shape = Self {
             name: config.name.clone(),
             tied_embeddings: config.tied_embeddings,
             ..dense(
@@ -98,6 +100,20 @@ impl From<&ModelConfig> for ModelShape {
                 [config.n_heads, config.n_kv_heads, config.head_dim],
                 config.vocab,
             )
+        };
+        let Some(Llama4 { chunk, chunked, experts, .. }) = &config.llama4 else { return shape };
+        let count = |layers: &[bool], of: bool| layers.iter().filter(|layer| **layer == of).count() as u64;
+        Self {
+            feed_forward: FeedForward {
+                hidden: experts.hidden_dim as u64,
+                routed: experts.n_experts as u64,
+                active: experts.active as u64,
+                shared: 1,
+                dense_layers: count(&experts.layers, false),
+                dense_hidden: config.hidden_dim as u64,
+            },
+            chunked: chunk.map(|tokens| Chunked { tokens, full_layers: count(chunked, false) }),
+            ..shape
         }
     }
 }
@@ -117,7 +133,14 @@ fn dense(
         head_dim: head_dim as u64,
         vocab: vocab as u64,
         tied_embeddings: true,
-        feed_forward: FeedForward { hidden: hidden as u64, routed: 0, active: 0, shared: 1 },
+        feed_forward: FeedForward {
+            hidden: hidden as u64,
+            routed: 0,
+            active: 0,
+            shared: 1,
+            dense_layers: 0,
+            dense_hidden: 0,
+        },
         chunked: None,
         key_group: kv::KEY_GROUP as u64,
         vision_parameters: 0,
@@ -147,8 +170,8 @@ impl ModelShape {
         Self {
             name: "Llama-4-Scout".into(),
             tied_embeddings: false,
-            feed_forward: FeedForward { hidden: 8_192, routed: 16, active: 1, shared: 1 },
-            chunked: Some(Chunked { tokens: 8_192, full_every: 4 }),
+            feed_forward: FeedForward { routed: 16, active: 1, ..shape.feed_forward },
+            chunked: Some(Chunked { tokens: 8_192, full_layers: 12 }),
             // One scale per key and head, as design.md counts.
             key_group: shape.head_dim,
             vision_parameters: 871_932_416,
@@ -204,7 +227,7 @@ impl ModelShape {
 
     /// Layers that see everything.
     pub fn full_layers(&self) -> u64 {
-        self.chunked.map_or(self.n_layers, |chunk| self.n_layers / chunk.full_every.max(1))
+        self.chunked.map_or(self.n_layers, |chunk| chunk.full_layers.min(self.n_layers))
     }
 
     fn embeddings(&self) -> u64 {
@@ -222,9 +245,10 @@ impl ModelShape {
     /// Matrices of all layers with so many experts in each.
     fn in_layers(&self, experts: u64) -> u64 {
         let attention = 2 * self.dim * self.head_dim * (self.n_heads + self.n_kv_heads);
-        let router = self.dim * self.feed_forward.routed;
-        let expert = 3 * self.dim * self.feed_forward.hidden;
-        self.n_layers * (attention + router + experts * expert)
+        let FeedForward { hidden, routed, dense_layers, dense_hidden, .. } = self.feed_forward;
+        let with_experts = self.n_layers.saturating_sub(dense_layers);
+        let experts = with_experts * self.dim * (routed + 3 * experts * hidden);
+        self.n_layers * attention + experts + dense_layers * 3 * self.dim * dense_hidden
     }
 
     /// One token's keys and values in one layer.
@@ -268,6 +292,17 @@ mod tests {
         let kib = |format| scout.kv_bytes_per_token(format) as f64 / 1024.0;
         assert_eq!(scout.full_layers(), 12);
         assert_eq!([kib(KvFormat::Bf16), kib(KvFormat::Int8), kib(KvFormat::Int4)], [48.0, 24.75, 13.5]);
+    }
+
+    /// The model of `models/recall`, read from its config: half its layers have experts, two of eight are kept.
+    #[test]
+    fn a_llama4_config_has_the_shape_it_says() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/recall");
+        let model = weights::Model::open(&folder).unwrap();
+        let shape = ModelShape::from(&ModelConfig::read(&model).unwrap());
+        let stored: u64 = model.tensor_names().map(|name| model.tensor(name).unwrap().len()).sum();
+        assert_eq!(shape.parameters(), stored);
+        assert_eq!((shape.full_layers(), shape.feed_forward.dense_layers), (2, 4));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use crate::{Engine, Error, Result, Stream, plan::Reach};
 use compute::KvBlock;
-use kv::{Dtype, PAGE_TOKENS, PageBuf, PageShape, Segment};
+use kv::{Dtype, PAGE_TOKENS, PageBuf, PageShape, Segment, SegmentId};
 use std::{ops::Range, sync::Arc};
 
 /// One page of every layer that sees everything, put at `first_pos`.
@@ -75,19 +75,16 @@ impl Sequence {
     }
 
     /// Puts whole segments behind what is composed so far, to be read from disk whenever they are attended to. Nothing
-    /// more is composed behind them. Gives the stream for other sequences, see [`Sequence::share`].
-    pub fn stream(&mut self, segments: Vec<Segment>) -> Arc<Stream> {
+    /// more is composed behind them. `hidden`: tokens of segments that stay out of sight. Copies of the sequence share
+    /// the stream, and walk its pages together.
+    pub fn stream(&mut self, segments: Vec<Segment>, hidden: &[(SegmentId, Range<u64>)]) -> Arc<Stream> {
         assert!(self.tail_len == 0 && self.stream.is_none(), "one stream, before the tail begins");
-        let stream = Arc::new(Stream::new(std::mem::take(&mut self.composed), segments));
+        let mut stream = Stream::new(std::mem::take(&mut self.composed), segments);
+        hidden.iter().for_each(|(segment, tokens)| stream.hide(segment, tokens.clone()));
+        let stream = Arc::new(stream);
         self.tail_start += stream.n_tokens();
         self.stream = Some(stream.clone());
         stream
-    }
-
-    /// A sequence of its own behind the same stream: all that share one walk its pages together.
-    pub fn share(&self) -> Self {
-        assert!(self.tail_len == 0, "what has a tail is forked");
-        self.fork()
     }
 
     pub(crate) fn streamed(&self) -> Option<&Arc<Stream>> {

@@ -3,7 +3,7 @@
 
 use crate::{Result, sequence::Composed};
 use compute::KvBlock;
-use kv::{PAGE_TOKENS, PageBuf, Segment};
+use kv::{PAGE_TOKENS, PageBuf, Segment, SegmentId};
 use std::{
     collections::BTreeMap,
     ops::Range,
@@ -24,6 +24,8 @@ pub struct Stream {
     /// Pages in front of each segment.
     first_pages: Vec<u64>,
     n_tokens: u64,
+    /// Slots of pages that nothing sees, ascending.
+    hidden: BTreeMap<u64, Vec<Range<usize>>>,
 }
 
 /// Consecutive pages of one layer.
@@ -43,7 +45,33 @@ impl Stream {
             n_pages += segment.n_pages();
             n_tokens += segment.n_tokens();
         }
-        Self { before, segments, first_pages, n_tokens }
+        Self { before, segments, first_pages, n_tokens, hidden: BTreeMap::new() }
+    }
+
+    /// Takes tokens of a segment out of sight: what an answer is worth that does not need them. Their positions stay
+    /// taken.
+    pub(crate) fn hide(&mut self, segment: &SegmentId, tokens: Range<u64>) {
+        let Some(at) = self.segments.iter().position(|known| known.id() == *segment) else { return };
+        let page_len = PAGE_TOKENS as u64;
+        for page in tokens.start / page_len..tokens.end.div_ceil(page_len) {
+            let first = page * page_len;
+            let slots = tokens.start.saturating_sub(first)..(tokens.end - first).min(page_len);
+            let hidden = self.hidden.entry(self.first_pages[at] + page).or_default();
+            hidden.push(slots.start as usize..slots.end as usize);
+            hidden.sort_by_key(|slots| slots.start);
+        }
+    }
+
+    /// Slots of a page that are seen, `used` of them holding tokens.
+    fn visible(&self, page: u64, used: usize) -> Vec<Range<usize>> {
+        let Some(hidden) = self.hidden.get(&page) else { return vec![0..used] };
+        let (mut visible, mut at) = (Vec::new(), 0);
+        for slots in hidden {
+            visible.push(at..slots.start.max(at));
+            at = at.max(slots.end);
+        }
+        visible.push(at.min(used)..used);
+        visible
     }
 
     pub fn segments(&self) -> &[Segment] {
@@ -73,12 +101,12 @@ impl Stream {
             .collect()
     }
 
-    /// Calls `attend` with the blocks of every window of `layer` in order, and the stream's page that the first of them
-    /// is. Every row of the stream lies in front of all that attend to it, whatever its own position was.
+    /// Calls `attend` with the blocks of every window of `layer` in order, and the stream's page that each of them is of.
+    /// Every row of the stream lies in front of all that attend to it, whatever its own position was.
     pub(crate) fn walk(
         &self,
         layer: u32,
-        attend: &mut dyn FnMut(u64, &[KvBlock<'_>]) -> Result<()>,
+        attend: &mut dyn FnMut(&[u64], &[KvBlock<'_>]) -> Result<()>,
     ) -> Result<()> {
         std::thread::scope(|scope| {
             let (sender, windows) = mpsc::sync_channel::<Result<Window>>(1);
@@ -92,11 +120,14 @@ impl Stream {
             });
             for window in windows {
                 let Window { first_page, pages } = window?;
-                let blocks: Vec<KvBlock<'_>> = pages
-                    .iter()
-                    .map(|(page, used)| KvBlock { page, visible: 0..*used, first_pos: 0 })
-                    .collect();
-                attend(first_page, &blocks)?;
+                let (mut numbers, mut blocks) = (Vec::new(), Vec::new());
+                for (number, (page, used)) in (first_page..).zip(&pages) {
+                    for visible in self.visible(number, *used) {
+                        numbers.push(number);
+                        blocks.push(KvBlock { page, visible, first_pos: 0 });
+                    }
+                }
+                attend(&numbers, &blocks)?;
             }
             Ok(())
         })

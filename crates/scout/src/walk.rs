@@ -48,9 +48,9 @@ impl<O: Ops> Model<O> {
             self.ops.walk_on(&spec, &packed.q, &[group(0..all, &before)], &mut walk);
             walk.pages.clear();
             let mut listed = Vec::new();
-            stream.walk(l as u32, &mut |first_page, blocks| {
+            stream.walk(l as u32, &mut |pages, blocks| {
                 self.ops.walk_on(&spec, &packed.q, &[group(0..all, blocks)], &mut walk);
-                listed.extend(walk.pages.drain(..).map(|page| (first_page + page.block as u64, page)));
+                listed.extend(walk.pages.drain(..).map(|page| (pages[page.block], page)));
                 Ok(())
             })?;
             let own: Vec<_> = packed.batches.iter().map(|(at, _)| batches[*at].sequence.blocks(l)).collect();

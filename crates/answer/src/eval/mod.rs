@@ -7,6 +7,7 @@ mod gold;
 mod judge;
 mod reuse;
 mod rule;
+mod together;
 
 pub use reuse::{Pair, Reuse};
 
@@ -22,6 +23,7 @@ use judge::judge;
 use scout::Cancel;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use together::Sight;
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct EvalQuestion {
@@ -121,6 +123,8 @@ pub struct Extras {
     pub evidence: bool,
     /// Compare stored rows with freshly prefilled ones on the gold passage.
     pub reuse: bool,
+    /// Ask with the stored rows of all gold quotes out of sight; only of models that see whole corpora.
+    pub hide_gold: bool,
 }
 
 /// Asks every question without storing the answers. `request` carries the settings beside the question, `progress` hears
@@ -147,6 +151,11 @@ pub async fn evaluate(
             golds.find(ingest, corpus, gold).await?;
         }
     }
+    if ingest.engine.sees_everything() {
+        evaluate_together(ingest, corpus, questions, request, extras, progress, (&mut golds, &mut report))
+            .await?;
+        return Ok(report);
+    }
     for (i, question) in questions.iter().enumerate() {
         let request = AskRequest { question: question.question.clone(), ..request.clone() };
         let given = give(ingest, corpus, &request, &Cancel::default(), &mut |_| {}).await?;
@@ -168,6 +177,35 @@ pub async fn evaluate(
     report.kinds.values_mut().chain([&mut report.all]).for_each(Tally::average);
     report.reuse = Reuse::of(report.results.iter().filter_map(|judged| judged.pair.as_ref()));
     Ok(report)
+}
+
+/// Questions of one walk: each has some rows in memory beside the pages.
+const TOGETHER: usize = 256;
+
+async fn evaluate_together(
+    ingest: &Ingest,
+    corpus: &Corpus,
+    questions: &[EvalQuestion],
+    request: &AskRequest,
+    extras: Extras,
+    progress: &mut (dyn FnMut(&Judged, usize, usize) + Send),
+    (golds, report): (&mut GoldSpans, &mut EvalReport),
+) -> Result<()> {
+    let sight = if extras.hide_gold { Sight::WithoutGold } else { Sight::Everything };
+    let mut done = 0;
+    for batch in questions.chunks(TOGETHER) {
+        let answers = together::answers(ingest, corpus, batch, request, sight, golds).await?;
+        for (question, answer) in batch.iter().zip(&answers) {
+            let judged = judge(ingest, corpus, question, answer, golds).await?;
+            done += 1;
+            progress(&judged, done, questions.len());
+            report.kinds.entry(question.kind.clone()).or_default().add(&judged);
+            report.all.add(&judged);
+            report.results.push(judged);
+        }
+    }
+    report.kinds.values_mut().chain([&mut report.all]).for_each(Tally::average);
+    Ok(())
 }
 
 async fn rank(ingest: &Ingest, corpus: &Corpus, question: &EvalQuestion) -> Result<Gathered> {

@@ -310,10 +310,6 @@ fn notes(
             shape.n_layers,
             chunk.tokens
         ));
-        notes.push(
-            "This version of Ibid runs models of the llama family, not llama4 yet: a plan, no promise."
-                .to_owned(),
-        );
     }
     if shape.vision_parameters > 0 {
         notes.push(format!(

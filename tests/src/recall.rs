@@ -1,0 +1,75 @@
+//! The native plan with a model that was made for it: one record among many thousands of tokens is found by attention
+//! alone, cited where it stands, and not known without its stored rows.
+
+use crate::program::Bench;
+use serde_json::Value;
+use std::fs;
+use xtask::recall::{corpus::spread, question_file, write_documents};
+
+/// Right answers, right citations, and right answers with the records out of sight, of `n` questions.
+fn ask_all(tokens: usize, n: usize) -> (u64, u64, u64) {
+    let bench = Bench::with_recall_model();
+    let folder = bench.path("documents");
+    let (_, records) = write_documents(&folder, tokens, 7).unwrap();
+    let questions = bench.path("questions.json");
+    fs::write(&questions, question_file(&spread(&records, n)).to_string()).unwrap();
+    let added = bench.json(["add", "recall", folder.to_str().unwrap()]);
+    assert_eq!(added["tokens_prefilled"], tokens, "{added}");
+    let ask = |more: &[&str]| {
+        let eval = ["eval", "recall", questions.to_str().unwrap(), "--mode", "free"];
+        bench.json([&eval, more].concat())["modes"][0]["all"].clone()
+    };
+    let count = |tally: &Value, field: &str| tally[field].as_u64().unwrap();
+    let (seen, hidden) = (ask(&[]), ask(&["--hide-gold"]));
+    assert_eq!(count(&seen, "questions"), n as u64);
+    (count(&seen, "answer_right"), count(&seen, "citations_right"), count(&hidden, "answer_right"))
+}
+
+#[test]
+fn records_are_found_among_4_thousand_tokens() {
+    let (right, cited, without) = ask_all(4_096, 40);
+    assert!(
+        right == 40 && cited == 40 && without == 0,
+        "right {right}, cited {cited}, without {without} of 40"
+    );
+}
+
+#[test]
+fn records_are_found_among_64_thousand_tokens() {
+    let (right, cited, without) = ask_all(65_536, 200);
+    assert!(right >= 198, "right {right} of 200");
+    assert!(cited >= 198, "cited {cited} of 200");
+    assert!(without <= 10, "{without} of 200 were right without their records");
+}
+
+#[test]
+fn an_answer_reads_stored_rows_alone_and_cites_its_record() {
+    let bench = Bench::with_recall_model();
+    let folder = bench.path("documents");
+    let (_, records) = write_documents(&folder, 20_000, 9).unwrap();
+    bench.json(["add", "recall", folder.to_str().unwrap()]);
+    let record = &records[records.len() / 2];
+    let answer = bench.json(["ask", "recall", &record.question()]);
+    assert_eq!(answer["text"], format!("{:06x}", record.value), "{answer}");
+    assert_eq!(answer["citations"][0]["quote"], record.text());
+    assert_eq!(answer["citations"][0]["verification"]["status"], "exact");
+    let usage = &answer["usage"];
+    assert_eq!(
+        (&usage["prefilled_corpus_tokens"], &usage["reused_corpus_tokens"]),
+        (&0.into(), &20_000.into())
+    );
+    let map = &answer["attention_map"];
+    assert_eq!(
+        map["tokens_total"].as_u64().unwrap() + 11 * map["documents"].as_array().unwrap().len() as u64,
+        20_000
+    );
+    let replayed = bench.json(["replay", answer["id"].as_str().unwrap()]);
+    assert_eq!((&replayed["text"], &replayed["citations"]), (&answer["text"], &answer["citations"]));
+
+    // Taking a document away computes nothing, and what it said is not known any more.
+    let path = format!("documents/{}", xtask::recall::corpus::file_name(record.document));
+    bench.json(["remove", "recall", &path]);
+    let after = bench.run(["--json", "ask", "recall", &record.question()]).object();
+    assert_ne!(after["text"], answer["text"], "{after}");
+    assert_eq!(after["usage"]["prefilled_corpus_tokens"], 0);
+}
