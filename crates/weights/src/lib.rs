@@ -16,6 +16,7 @@ mod dtype;
 mod error;
 mod fingerprint;
 mod gguf;
+mod group_scales;
 mod map;
 mod metadata;
 mod model;
@@ -30,6 +31,7 @@ pub use dtype::DType;
 pub use error::{Error, Result};
 
 pub use fingerprint::{Fingerprint, Progress};
+pub use group_scales::GroupScales;
 pub use metadata::{Array, Metadata, Value};
 pub use model::{Container, Model};
-pub use tensor::{GroupScales, Tensor};
+pub use tensor::Tensor;

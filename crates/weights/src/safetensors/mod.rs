@@ -6,6 +6,7 @@
 mod header;
 mod json;
 mod packed;
+mod packed_config;
 mod shards;
 
 pub(crate) use shards::INDEX;
