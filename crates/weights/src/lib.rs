@@ -12,6 +12,7 @@
 )]
 
 pub mod blocks;
+mod convert;
 mod dtype;
 mod error;
 mod fingerprint;
@@ -21,6 +22,7 @@ mod map;
 mod metadata;
 mod model;
 mod new_file;
+mod quantise;
 mod reader;
 mod safetensors;
 mod table;
@@ -28,6 +30,7 @@ mod tensor;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use convert::Conversion;
 pub use dtype::DType;
 pub use error::{Error, Result};
 
