@@ -6,7 +6,7 @@ mod model;
 
 pub use bench::{Bench, BenchEngine, BenchIngest, BenchRestore, BenchTtft};
 pub use key::{Key, KeyCreate, KeyScope};
-pub use model::{Fetch, Inspect, Logits, Model, ModelPlan, Numerics};
+pub use model::{Convert, Fetch, Inspect, Logits, Model, ModelPlan, Numerics};
 
 use crate::settings::KvDtype;
 use clap::{Args, Parser, Subcommand, ValueEnum};

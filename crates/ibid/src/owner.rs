@@ -140,6 +140,7 @@ pub async fn run_without_owner(
             Err(error) => Err(error),
         },
         Command::Model(Model::Fetch(args)) => commands::model::fetch::run(data, args, out).await,
+        Command::Model(Model::Convert(args)) => commands::model::convert::run(args, out),
         Command::Model(Model::Inspect(args)) => {
             settings().and_then(|(s, _)| commands::model::inspect::run(data, &s, args, out))
         }

@@ -87,8 +87,8 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<(u16, &'static 
     if let Some(error) = cause.downcast_ref::<answer::Error>() {
         return of_answer(error);
     }
-    if cause.is::<weights::Error>() {
-        return Some((422, "bad_model"));
+    if let Some(error) = cause.downcast_ref::<weights::Error>() {
+        return Some(of_weights(error));
     }
     of_io(cause.downcast_ref()?)
 }
@@ -156,6 +156,16 @@ fn of_engine(error: &scout::Error) -> Option<(u16, &'static str)> {
         Error::KvDtype { .. } => Some((400, "bad_config")),
         Error::Kv(_) | Error::Compute(_) => None,
         _ => Some((422, "bad_model")),
+    }
+}
+
+fn of_weights(error: &weights::Error) -> (u16, &'static str) {
+    use weights::Error;
+    match error {
+        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => (507, "disk_full"),
+        Error::Interrupted => (499, "cancelled"),
+        Error::SameFolder { .. } => (409, "same_path"),
+        _ => (422, "bad_model"),
     }
 }
 

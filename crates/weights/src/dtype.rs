@@ -24,8 +24,8 @@ pub enum DType {
     Q5K,
     /// 256 weights: 16 sub-blocks with 8-bit scale, 6-bit codes around 32.
     Q6K,
-    /// compressed-tensors `pack-quantized`: 4-bit codes around 8, eight to an i32, one scale per `group_size` columns
-    /// of a row in a tensor of its own ([`crate::GroupScales`]).
+    /// compressed-tensors `pack-quantized`: 4-bit codes, eight to an i32, in groups of `group_size` columns of a row.
+    /// Scales, zero points and the group of each column lie in tensors of their own ([`crate::GroupScales`]).
     PackedInt4 {
         group_size: u64,
     },

@@ -110,6 +110,25 @@ pub enum Error {
     #[error("tensor `{tensor}` has rows of {expected} values, the buffer takes {got}")]
     BufferLength { tensor: String, expected: u64, got: u64 },
 
+    /// A weight that is to be quantised is infinite or no number.
+    #[error("`{tensor}` has a weight in row {row} that is not a finite number; fetch the model again")]
+    NotFinite { tensor: String, row: u64 },
+
+    /// A model without the matrices that a conversion is for.
+    #[error(
+        "{} holds no experts (feed_forward.experts, feed_forward.shared_expert); only Llama 4 checkpoints can be converted",
+        path.display()
+    )]
+    NothingToQuantise { path: PathBuf },
+
+    /// A conversion would overwrite what it reads.
+    #[error("{} is the folder that is read; choose another target", path.display())]
+    SameFolder { path: PathBuf },
+
+    /// The caller asked to stop.
+    #[error("stopped; the target is unfinished and is no model, repeat the command to begin again")]
+    Interrupted,
+
     /// A full re-hash gave another fingerprint than the stored one.
     #[error(
         "{} has changed since it was first read: fingerprint {got}, expected {expected}; fetch the model again, \

@@ -12,14 +12,18 @@
 )]
 
 pub mod blocks;
+mod convert;
 mod dtype;
 mod error;
 mod experts;
 mod fingerprint;
 mod gguf;
+mod group_scales;
 mod map;
 mod metadata;
 mod model;
+mod new_file;
+mod quantise;
 mod reader;
 mod safetensors;
 mod table;
@@ -27,11 +31,14 @@ mod tensor;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use convert::Conversion;
 pub use dtype::DType;
 pub use error::{Error, Result};
 pub use experts::OwnedTensor;
 
 pub use fingerprint::{Fingerprint, Progress};
+pub use group_scales::GroupScales;
 pub use metadata::{Array, Metadata, Value};
 pub use model::{Container, Model};
-pub use tensor::{GroupScales, Tensor};
+pub use safetensors::{SafetensorsWriter, TensorSpec};
+pub use tensor::Tensor;

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use crate::map::MappedFile;
-use crate::table::{Entry, StoredType, Table};
+use crate::table::{Entry, Place, StoredType, Table};
 use crate::{DType, Error, GroupScales, Metadata, Result, Tensor, gguf, safetensors};
 
 /// Most bytes that [`Model::folder_file`] reads (the largest tokenizer files are near 30 MB).
@@ -104,10 +104,13 @@ impl Model {
     pub fn try_tensor(&self, name: &str) -> Result<Option<Tensor<'_>>> {
         let Some((name, entry)) = self.table.get_key_value(name) else { return Ok(None) };
         let dtype = self.known_type(name, entry)?;
+        let lend = |place: &Place| self.bytes(place.file, &place.range);
         let scales = entry.scales.as_ref().map(|scales| GroupScales {
             dtype: scales.dtype,
-            bytes: self.bytes(scales.file, &scales.range),
+            bytes: lend(&scales.place),
             groups: scales.groups,
+            zero_points: scales.zero_points.as_ref().map(lend),
+            g_idx: scales.g_idx.as_ref().map(lend),
         });
         let bytes = self.bytes(entry.file, &entry.range);
         Ok(Some(Tensor { name, dtype, shape: &entry.shape, bytes, scales }))

@@ -21,14 +21,23 @@ pub(crate) struct Entry {
     pub scales: Option<ScalesEntry>,
 }
 
-/// Where the group scales of a [`DType::PackedInt4`] tensor lie.
+/// Where the parts of a [`DType::PackedInt4`] tensor beside its codes lie; they are described at [`crate::GroupScales`].
 #[derive(Debug)]
 pub(crate) struct ScalesEntry {
     pub dtype: DType,
-    pub file: usize,
-    pub range: Range<u64>,
+    pub place: Place,
     /// Scales per row.
     pub groups: u64,
+    pub zero_points: Option<Place>,
+    pub g_idx: Option<Place>,
+}
+
+/// Checked bytes of one of the model's files.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// Index into the model's files.
+    pub file: usize,
+    pub range: Range<u64>,
 }
 
 /// A type whose size is known, which is enough to check a file; only some can be decoded.

@@ -1,7 +1,7 @@
 //! One tensor, lent from the mapped file: raw rows for the engine's repacking, f32 rows for everyone else.
 
 use crate::blocks::{self, decode_blocks};
-use crate::{DType, Error, Result};
+use crate::{DType, Error, GroupScales, Result};
 
 /// A tensor in place. Lengths of `bytes`, `shape` and scales agree; [`crate::Model`] made sure of it.
 #[derive(Debug, Clone, Copy)]
@@ -15,35 +15,6 @@ pub struct Tensor<'a> {
     pub bytes: &'a [u8],
     /// Present exactly for [`DType::PackedInt4`].
     pub scales: Option<GroupScales<'a>>,
-}
-
-/// Scales of a [`DType::PackedInt4`] tensor, `[rows, groups]`.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct GroupScales<'a> {
-    /// F32, F16 or BF16.
-    pub dtype: DType,
-    pub bytes: &'a [u8],
-    /// Scales per row: `cols / group_size`.
-    pub groups: u64,
-}
-
-impl GroupScales<'_> {
-    /// Scale of columns `group * group_size ..` of a row; 0 outside the tensor.
-    pub fn get(&self, row: u64, group: u64) -> f32 {
-        let value = row
-            .checked_mul(self.groups)
-            .and_then(|first| first.checked_add(group))
-            .and_then(|index| index.checked_mul(self.dtype.block_bytes()))
-            .and_then(|start| usize::try_from(start).ok())
-            .and_then(|start| self.bytes.get(start..));
-        match (self.dtype, value) {
-            (DType::F32, Some([a, b, c, d, ..])) => f32::from_le_bytes([*a, *b, *c, *d]),
-            (DType::F16, Some([a, b, ..])) => half::f16::from_le_bytes([*a, *b]).to_f32(),
-            (DType::BF16, Some([a, b, ..])) => half::bf16::from_le_bytes([*a, *b]).to_f32(),
-            _ => 0.0,
-        }
-    }
 }
 
 impl<'a> Tensor<'a> {
@@ -118,9 +89,10 @@ impl<'a> Tensor<'a> {
             DType::Q5K => decode_blocks(bytes, out, blocks::q5_k::decode),
             DType::Q6K => decode_blocks(bytes, out, blocks::q6_k::decode),
             DType::PackedInt4 { group_size } => {
-                let group_size = usize::try_from(group_size).unwrap_or(usize::MAX);
-                let scale = |group| self.scales.as_ref().map_or(0.0, |scales| scales.get(row, group as u64));
-                blocks::int4::decode_row(bytes, group_size, scale, out);
+                let Some(scales) = self.scales else { return Ok(()) };
+                let group_of = |col| scales.group_of(col as u64, group_size);
+                let affine = |group| (scales.get(row, group), scales.zero_point(row, group));
+                blocks::int4::decode_row(bytes, group_of, affine, out);
             }
             DType::U8 | DType::I32 | DType::I64 => {
                 return Err(Error::NotWeights { tensor: self.name.to_owned(), dtype: self.dtype });

@@ -1,7 +1,8 @@
 //! Every weight type as groups of 32 in one affine form, `w = d · code + m` with u8 codes.
 //!
-//! Q4_0, Q4_1, Q8_0, Q4_K, Q5_K and int4 keep their codes. Plain floats and Q6_K (which has scales by 16) are rounded
-//! to 256 levels between the group's smallest and largest weight: off by at most (largest − smallest) / 510.
+//! Q4_0, Q4_1, Q8_0, Q4_K, Q5_K and int4 keep their codes. Plain floats, Q6_K (which has scales by 16) and int4 whose
+//! activation order mixes scales within 32 columns are rounded to 256 levels between the group's smallest and largest
+//! weight: off by at most (largest − smallest) / 510.
 
 use weights::{DType, Tensor, blocks};
 
@@ -38,9 +39,18 @@ impl Group {
 pub(super) fn fits_nibbles(tensor: &Tensor<'_>) -> bool {
     match tensor.dtype {
         DType::Q4_0 | DType::Q4_1 | DType::Q4K => true,
-        DType::PackedInt4 { group_size } => group_size.is_multiple_of(GROUP as u64),
+        DType::PackedInt4 { group_size } => {
+            group_size.is_multiple_of(GROUP as u64) && groups_share_scales(tensor, group_size)
+        }
         _ => false,
     }
+}
+
+/// Whether the columns of every group of 32 have one scale: activation order may have given each its own.
+fn groups_share_scales(tensor: &Tensor<'_>, group_size: u64) -> bool {
+    let Some(scales) = tensor.scales.filter(|scales| scales.g_idx.is_some()) else { return true };
+    let of = |col| scales.group_of(col, group_size);
+    (0..tensor.cols()).all(|col| of(col) == of(col - col % GROUP as u64))
 }
 
 /// The groups of one row.
@@ -95,6 +105,7 @@ fn of_super_block(block: &blocks::q4_k::Unpacked) -> [Group; 8] {
     })
 }
 
+/// The affine form of `w = d · (code − zero)`, whose zero point differs from group to group.
 fn packed_int4(tensor: &Tensor<'_>, row: u64, bytes: &[u8], group_size: u64) -> Vec<Group> {
     let words = bytes.as_chunks::<4>().0;
     let group = |(at, words): (usize, &[[u8; 4]])| {
@@ -102,8 +113,11 @@ fn packed_int4(tensor: &Tensor<'_>, row: u64, bytes: &[u8], group_size: u64) -> 
         for (codes, word) in codes.chunks_exact_mut(8).zip(words) {
             codes.copy_from_slice(&blocks::int4::unpack(word));
         }
-        let d = tensor.scales.map_or(0.0, |scales| scales.get(row, (at * GROUP) as u64 / group_size));
-        Group::centred(d, 8, codes)
+        let (d, zero) = tensor.scales.map_or((0.0, 0), |scales| {
+            let of = scales.group_of((at * GROUP) as u64, group_size);
+            (scales.get(row, of), scales.zero_point(row, of))
+        });
+        Group { d, m: -f32::from(zero) * d, codes }
     };
     words.chunks_exact(GROUP / 8).enumerate().map(group).collect()
 }

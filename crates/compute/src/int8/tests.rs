@@ -220,6 +220,67 @@ fn embedding_rows_are_the_weights() {
     }
 }
 
+/// Packed int4 `[rows, 128]` in groups of 64: random codes and scales, zero points and column order as given.
+fn packed_int4(rows: usize, zero_points: bool, g_idx: Option<[i32; 128]>) -> Model {
+    let mut random = Random(11);
+    let mut bytes = |len: usize| (0..len).map(|_| random.next() as u8).collect::<Vec<u8>>();
+    let (codes, zeros) = (bytes(rows * 64), bytes(rows.div_ceil(8) * 8));
+    let scales: Vec<u8> =
+        (0..rows * 2).flat_map(|at| half::bf16::from_f32(0.01 + at as f32 / 999.0).to_le_bytes()).collect();
+    let shape: Vec<u8> = [rows as i64, 128].iter().flat_map(|n| n.to_le_bytes()).collect();
+    let order: Vec<u8> = g_idx.iter().flatten().flat_map(|group| group.to_le_bytes()).collect();
+    let n = rows as u64;
+    let (code_shape, scale_shape, zero_shape) = ([n, 16], [n, 2], [n.div_ceil(8), 2]);
+    let mut parts: Vec<(&str, &str, &[u64], &[u8])> = vec![
+        ("0.weight_packed", "I32", &code_shape, &codes),
+        ("0.weight_scale", "BF16", &scale_shape, &scales),
+        ("0.weight_shape", "I64", &[2], &shape),
+    ];
+    if zero_points {
+        parts.push(("0.weight_zero_point", "I32", &zero_shape, &zeros));
+    }
+    if g_idx.is_some() {
+        parts.push(("0.weight_g_idx", "I32", &[128], &order));
+    }
+    let mut file = tempfile::Builder::new().suffix(".safetensors").tempfile().unwrap();
+    file.write_all(&weights::testing::safetensors(&parts)).unwrap();
+    Model::open(file.path()).unwrap()
+}
+
+#[test]
+fn int4_keeps_its_codes_unless_columns_of_a_group_have_several_scales() {
+    let by_groups = std::array::from_fn(|col| (col as i32 / 32 + 1) % 2);
+    let by_columns = std::array::from_fn(|col| col as i32 % 2);
+    for zero_points in [false, true] {
+        for (g_idx, keeps) in [(None, true), (Some(by_groups), true), (Some(by_columns), false)] {
+            let model = packed_int4(37, zero_points, g_idx);
+            let tensor = model.tensor("0.weight").unwrap();
+            assert_eq!(group::fits_nibbles(&tensor), keeps);
+            let matrix = Int8::new().matrix(&[&tensor]).unwrap();
+            assert_eq!(matrix.nibbles, keeps);
+            let (mut got, mut w) = (vec![0.0; 128], vec![0.0; 128]);
+            for row in 0..37 {
+                matrix.dequantise_row(row, &mut got);
+                tensor.dequantise_row(row as u64, &mut w).unwrap();
+                for (got, w) in got.chunks(GROUP).zip(w.chunks(GROUP)) {
+                    let (min, max) = w.iter().fold((f32::MAX, f32::MIN), |(a, b), &w| (a.min(w), b.max(w)));
+                    let bound = if keeps { 0.0 } else { (max - min) / 505.0 };
+                    for (got, w) in got.iter().zip(w) {
+                        assert!((got - w).abs() <= bound, "{zero_points} {g_idx:?} row {row}: {got} for {w}");
+                    }
+                }
+            }
+            let x = uneven_rows(5, 5, 128);
+            for ops in all() {
+                let (mut acts, mut out) = (Int8Acts::default(), Rows::default());
+                ops.activations(&x, &mut acts);
+                ops.matmul(&acts, &ops.matrix(&[&tensor]).unwrap(), &mut out);
+                assert_eq!(bits(&out), bits(&naive_product(&acts, &tensor)), "{}", ops.isa().name());
+            }
+        }
+    }
+}
+
 #[test]
 fn widths_that_are_not_groups_and_weights_that_are_not_numbers_are_refused() {
     let model = model(&[(DType::F32, 3, 48), (DType::F32, 3, 64), (DType::F32, 3, 32)]);

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 pub enum Model {
     /// Fetch the default model, or take one from elsewhere
     Fetch(Fetch),
+    /// Write a Llama 4 checkpoint again with its experts in int4, about a quarter of the size
+    Convert(Convert),
     /// Show what a model file holds
     Inspect(Inspect),
     /// Write the logits of given tokens to a safetensors file
@@ -32,6 +34,22 @@ pub struct Fetch {
     /// Only this GGUF file of the repository
     #[arg(long, value_name = "NAME.gguf", requires = "repo")]
     pub file: Option<String>,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(
+    after_help = "Example:\n  ibid model convert Llama-4-Scout-17B-16E-Instruct Scout-int4\n\nRouted and shared experts become int4 in groups of 128 columns, everything else stays as it is. Memory holds one matrix at a time."
+)]
+pub struct Convert {
+    /// Folder with config.json and safetensors in bf16, f16 or f32
+    #[arg(value_name = "SOURCE_FOLDER")]
+    pub source: PathBuf,
+    /// Folder for the result; made where there is none
+    #[arg(value_name = "TARGET_FOLDER")]
+    pub target: PathBuf,
+    /// Replace the model in a target that is not empty
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]

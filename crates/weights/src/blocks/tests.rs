@@ -43,8 +43,9 @@ fn plain_types_widen_exactly() {
 #[test]
 fn int4_words_hold_the_low_nibble_first() {
     let word = 0x7654_3210u32.to_le_bytes();
-    assert_eq!(int4::unpack(&word), [-8, -7, -6, -5, -4, -3, -2, -1]);
+    assert_eq!(int4::unpack(&word), [0, 1, 2, 3, 4, 5, 6, 7]);
     let mut row = [0.0; 5];
-    int4::decode_row(&word, 2, |group| [1.0, 10.0, 100.0][group], &mut row);
-    assert_eq!(row, [-8.0, -7.0, -60.0, -50.0, -400.0]);
+    let affine = |group| [(1.0, 8), (10.0, 2), (100.0, 15)][group as usize];
+    int4::decode_row(&word, |col| col as u64 / 2, affine, &mut row);
+    assert_eq!(row, [-8.0, -7.0, 0.0, 10.0, -1100.0]);
 }

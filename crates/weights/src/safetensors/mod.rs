@@ -6,9 +6,12 @@
 mod header;
 mod json;
 mod packed;
+mod packed_config;
 mod shards;
+mod writer;
 
 pub(crate) use shards::INDEX;
+pub use writer::{SafetensorsWriter, TensorSpec};
 
 use std::path::Path;
 

@@ -1,129 +1,190 @@
-//! compressed-tensors `pack-quantized` int4: `X.weight_packed`, `X.weight_scale` and `X.weight_shape` become one tensor
-//! `X.weight` of type [`DType::PackedInt4`].
+//! compressed-tensors `pack-quantized` int4: the parts of a packed weight become one tensor `X.weight` of type
+//! [`DType::PackedInt4`].
 //!
-//! `weight_packed` is I32 `[out, ceil(in / 8)]`, `weight_scale` `[out, in / group_size]`, `weight_shape` `[2]` = out, in.
-//! Only symmetric 4-bit integers without activation order are read; everything else is refused by name.
+//! Parts of an `[out, in]` weight in groups of `in / groups` columns:
+//! - `X.weight_packed`: I32 `[out, ceil(in / 8)]`, the codes;
+//! - `X.weight_scale`: floats `[out, groups]`;
+//! - `X.weight_shape`: I64 or I32 `[2]` = out, in;
+//! - `X.weight_zero_point`: I32 `[ceil(out / 8), groups]`, of asymmetric weights;
+//! - `X.weight_g_idx`: I32 `[in]`, the group of each column where activations decided the order of the groups.
+//!
+//! Source: `PackedQuantizationCompressor` and `dequantize` of compressed-tensors 0.12.2.
 
 use std::path::Path;
 
 use serde_json::Value;
 
+use super::packed_config::{self, SUPPORTED, Symmetry};
 use crate::map::MappedFile;
-use crate::table::{Entry, ScalesEntry, StoredType, Table};
+use crate::table::{Entry, Place, ScalesEntry, StoredType, Table};
 use crate::{DType, Error, Result};
 
 const PACKED: &str = ".weight_packed";
-const SUPPORTED: &str = "compressed-tensors pack-quantized int4, symmetric, without activation order";
 
 /// Folds the parts of packed weights; `config` is the model's `config.json` with its path, where there is one.
 pub(super) fn fold(mut table: Table, files: &[MappedFile], config: Option<(&Path, &Value)>) -> Result<Table> {
-    if let Some((path, config)) = config {
-        check_config(path, config)?;
-    }
+    let symmetry = match config {
+        Some((path, config)) => packed_config::check(path, config)?,
+        None => Symmetry::Unsaid,
+    };
     let layers: Vec<String> =
         table.keys().filter_map(|name| name.strip_suffix(PACKED)).map(str::to_owned).collect();
     for layer in layers {
-        fold_one(&mut table, files, &layer)?;
+        if let Some(packed) = table.remove(&format!("{layer}{PACKED}")) {
+            let path = files.get(packed.file).map_or_else(|| Path::new(""), MappedFile::path);
+            Layer { name: &layer, path, files, symmetry }.fold(packed, &mut table)?;
+        }
     }
     Ok(table)
 }
 
-fn fold_one(table: &mut Table, files: &[MappedFile], layer: &str) -> Result<()> {
-    let packed_name = format!("{layer}{PACKED}");
-    let Some(packed) = table.remove(&packed_name) else { return Ok(()) };
-    let path = files.get(packed.file).map_or_else(|| Path::new(""), MappedFile::path);
-    for part in ["weight_g_idx", "weight_zero_point"] {
-        let name = format!("{layer}.{part}");
-        if table.contains_key(&name) {
-            let (path, what) = (path.to_owned(), "the quantisation part".into());
-            return Err(Error::Unsupported { path, what, got: name, supported: SUPPORTED });
+/// One packed weight while its parts are put together.
+struct Layer<'a> {
+    name: &'a str,
+    /// Of the file with the codes, for errors.
+    path: &'a Path,
+    files: &'a [MappedFile],
+    symmetry: Symmetry,
+}
+
+impl Layer<'_> {
+    fn fold(&self, packed: Entry, table: &mut Table) -> Result<()> {
+        let scale = self.required("weight_scale", table)?;
+        let shape = self.required("weight_shape", table)?;
+        let Some([rows, cols]) = self.weight_shape(&shape) else {
+            let expected = "two positive integers of type I64 or I32, as the weight's shape".into();
+            return Err(self.wrong("weight_shape", &shape, expected));
+        };
+        let words = [rows, cols.div_ceil(8)];
+        if packed.dtype != StoredType::Known(DType::I32) || packed.shape != words {
+            return Err(self.wrong("weight_packed", &packed, format!("I32 {words:?}")));
+        }
+        let (scale_type, groups) = match (scale.dtype, scale.shape.as_slice()) {
+            (StoredType::Known(dtype @ (DType::F32 | DType::F16 | DType::BF16)), [r, groups])
+                if *r == rows && *groups > 0 && cols.is_multiple_of(*groups) =>
+            {
+                (dtype, *groups)
+            }
+            _ => {
+                let expected = format!("floats [{rows}, a divisor of {cols}]");
+                return Err(self.wrong("weight_scale", &scale, expected));
+            }
+        };
+        let group_size = cols / groups;
+        let scales = ScalesEntry {
+            dtype: scale_type,
+            place: place(scale),
+            groups,
+            zero_points: self.zero_points([rows.div_ceil(8), groups], table)?,
+            g_idx: self.g_idx(cols, group_size, table)?,
+        };
+        let entry = Entry {
+            dtype: StoredType::Known(DType::PackedInt4 { group_size }),
+            shape: vec![rows, cols],
+            file: packed.file,
+            range: packed.range,
+            scales: Some(scales),
+        };
+        let name = format!("{}.weight", self.name);
+        match table.insert(name.clone(), entry) {
+            Some(_) => Err(Error::Duplicate { path: self.path.to_owned(), kind: "tensor", name }),
+            None => Ok(()),
         }
     }
-    let mut part = |part: &str| {
-        let name = format!("{layer}.{part}");
+
+    fn zero_points(&self, shape: [u64; 2], table: &mut Table) -> Result<Option<Place>> {
+        const PART: &str = "weight_zero_point";
+        let entry = match self.symmetry {
+            Symmetry::Asymmetric => self.required(PART, table)?,
+            Symmetry::Symmetric | Symmetry::Unsaid => match table.remove(&self.part(PART)) {
+                Some(entry) => entry,
+                None => return Ok(None),
+            },
+        };
+        // Readers disagree on whether zero points of a weight that is declared symmetric count.
+        if self.symmetry == Symmetry::Symmetric {
+            let (path, what) = (self.path.to_owned(), "a symmetric quantisation_config with".into());
+            return Err(Error::Unsupported { path, what, got: self.part(PART), supported: SUPPORTED });
+        }
+        if entry.dtype != StoredType::Known(DType::I32) || entry.shape != shape {
+            return Err(self.wrong(PART, &entry, format!("I32 {shape:?}")));
+        }
+        Ok(Some(place(entry)))
+    }
+
+    /// The column order, checked value by value; `None` where it is that of the columns.
+    fn g_idx(&self, cols: u64, group_size: u64, table: &mut Table) -> Result<Option<Place>> {
+        const PART: &str = "weight_g_idx";
+        let Some(entry) = table.remove(&self.part(PART)) else { return Ok(None) };
+        if entry.dtype != StoredType::Known(DType::I32) || entry.shape != [cols] {
+            return Err(self.wrong(PART, &entry, format!("I32 [{cols}]")));
+        }
+        let values = || self.bytes(&entry).as_chunks().0.iter().map(|b| i32::from_le_bytes(*b));
+        // All −1 is how the format's own writer says that no order was ever set.
+        let columns = (0..cols).map(|col| i32::try_from(col / group_size).unwrap_or(i32::MAX));
+        if values().all(|group| group == -1) || values().eq(columns) {
+            return Ok(None);
+        }
+        let mut left = vec![group_size; usize::try_from(cols / group_size).unwrap_or_default()];
+        for (at, group) in (0u64..).zip(values()) {
+            let of_group = usize::try_from(group).ok().and_then(|group| left.get_mut(group));
+            match of_group {
+                Some(left) if *left > 0 => *left -= 1,
+                _ => {
+                    return Err(Error::Invalid {
+                        path: self.files.get(entry.file).map_or(self.path, MappedFile::path).to_owned(),
+                        offset: entry.range.start + 4 * at,
+                        what: "group of a column in weight_g_idx",
+                        expected: format!("each of 0..{} {group_size} times", left.len()),
+                        got: format!("{group} for column {at} of `{}`", self.name),
+                    });
+                }
+            }
+        }
+        Ok(Some(place(entry)))
+    }
+
+    /// The two numbers of a `weight_shape` tensor, both positive.
+    fn weight_shape(&self, entry: &Entry) -> Option<[u64; 2]> {
+        let bytes = self.bytes(entry);
+        let values: Vec<i64> = match entry.dtype {
+            StoredType::Known(DType::I64) => {
+                bytes.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b)).collect()
+            }
+            StoredType::Known(DType::I32) => {
+                bytes.as_chunks().0.iter().map(|b| i64::from(i32::from_le_bytes(*b))).collect()
+            }
+            _ => return None,
+        };
+        let [rows, cols] = values.try_into().ok()?;
+        let positive = |n: i64| u64::try_from(n).ok().filter(|n| *n > 0);
+        Some([positive(rows)?, positive(cols)?])
+    }
+
+    fn part(&self, part: &str) -> String {
+        format!("{}.{part}", self.name)
+    }
+
+    fn required(&self, part: &str, table: &mut Table) -> Result<Entry> {
+        let name = self.part(part);
         let entry = table.remove(&name);
-        entry.ok_or(Error::MissingTensor { path: path.to_owned(), tensor: name })
-    };
-    let (scale, shape_entry) = (part("weight_scale")?, part("weight_shape")?);
-    let wrong = |part: &str, entry: &Entry, expected: String| Error::Shape {
-        path: path.to_owned(),
-        tensor: format!("{layer}.{part}"),
-        shape: entry.shape.clone(),
-        expected,
-    };
-    let Some([rows, cols]) = weight_shape(&shape_entry, files) else {
-        let expected = "two positive integers of type I64 or I32, as the weight's shape".into();
-        return Err(wrong("weight_shape", &shape_entry, expected));
-    };
-    if packed.dtype != StoredType::Known(DType::I32) || packed.shape != [rows, cols.div_ceil(8)] {
-        return Err(wrong("weight_packed", &packed, format!("I32 [{rows}, {}]", cols.div_ceil(8))));
+        entry.ok_or(Error::MissingTensor { path: self.path.to_owned(), tensor: name })
     }
-    let groups = match (scale.dtype, scale.shape.as_slice()) {
-        (StoredType::Known(DType::F32 | DType::F16 | DType::BF16), [r, groups])
-            if *r == rows && *groups > 0 && cols.is_multiple_of(*groups) =>
-        {
-            *groups
+
+    fn bytes(&self, entry: &Entry) -> &[u8] {
+        self.files.get(entry.file).map(|file| file.slice(&entry.range)).unwrap_or_default()
+    }
+
+    fn wrong(&self, part: &str, entry: &Entry, expected: String) -> Error {
+        Error::Shape {
+            path: self.path.to_owned(),
+            tensor: self.part(part),
+            shape: entry.shape.clone(),
+            expected,
         }
-        _ => return Err(wrong("weight_scale", &scale, format!("floats [{rows}, a divisor of {cols}]"))),
-    };
-    let StoredType::Known(scale_type) = scale.dtype else { return Ok(()) };
-    let entry = Entry {
-        dtype: StoredType::Known(DType::PackedInt4 { group_size: cols / groups }),
-        shape: vec![rows, cols],
-        file: packed.file,
-        range: packed.range,
-        scales: Some(ScalesEntry { dtype: scale_type, file: scale.file, range: scale.range, groups }),
-    };
-    let name = format!("{layer}.weight");
-    if table.insert(name.clone(), entry).is_some() {
-        return Err(Error::Duplicate { path: path.to_owned(), kind: "tensor", name });
     }
-    Ok(())
 }
 
-/// The two numbers of a `weight_shape` tensor, both positive.
-fn weight_shape(entry: &Entry, files: &[MappedFile]) -> Option<[u64; 2]> {
-    let bytes = files.get(entry.file)?.slice(&entry.range);
-    let values: Vec<i64> = match entry.dtype {
-        StoredType::Known(DType::I64) => bytes.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b)).collect(),
-        StoredType::Known(DType::I32) => {
-            bytes.as_chunks().0.iter().map(|b| i64::from(i32::from_le_bytes(*b))).collect()
-        }
-        _ => return None,
-    };
-    let [rows, cols] = values.try_into().ok()?;
-    let positive = |n: i64| u64::try_from(n).ok().filter(|n| *n > 0);
-    Some([positive(rows)?, positive(cols)?])
-}
-
-/// Refuses quantisation schemes that the tensors alone would not give away.
-fn check_config(path: &Path, config: &Value) -> Result<()> {
-    let scheme = ["quantization_config", "compression_config"].iter().find_map(|key| config.get(key));
-    let Some(scheme) = scheme.filter(|scheme| !scheme.is_null()) else { return Ok(()) };
-    let check = |what: &str, got: Option<&Value>, expected: Value| match got {
-        Some(got) if *got != expected => Err(Error::Unsupported {
-            path: path.to_owned(),
-            what: what.to_owned(),
-            got: got.to_string(),
-            supported: SUPPORTED,
-        }),
-        _ => Ok(()),
-    };
-    let null = Value::Null;
-    let required = |key: &str| Some(scheme.get(key).unwrap_or(&null));
-    check("quant_method", required("quant_method"), "compressed-tensors".into())?;
-    check("quantisation format", required("format"), "pack-quantized".into())?;
-    let groups = scheme.get("config_groups").and_then(Value::as_object);
-    for (name, group) in groups.into_iter().flatten() {
-        if let Some(weights) = group.get("weights") {
-            check(&format!("{name} num_bits"), weights.get("num_bits"), 4.into())?;
-            check(&format!("{name} type"), weights.get("type"), "int".into())?;
-            check(&format!("{name} symmetric"), weights.get("symmetric"), true.into())?;
-        }
-        for activations in ["input_activations", "output_activations"] {
-            check(&format!("{name} {activations}"), group.get(activations), Value::Null)?;
-        }
-    }
-    let kv = scheme.get("kv_cache_scheme");
-    check("kv_cache_scheme", kv, Value::Null)
+fn place(entry: Entry) -> Place {
+    Place { file: entry.file, range: entry.range }
 }

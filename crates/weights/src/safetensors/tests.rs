@@ -161,19 +161,105 @@ fn packed_int4_is_one_tensor() {
 }
 
 #[test]
-fn packed_int4_variants_are_refused_by_name() {
+fn packed_int4_with_parts_that_do_not_fit_is_refused() {
     for shape in [[2, 17], [3, 16], [-2, 16], [0, 0]] {
         assert!(matches!(open(&packed(shape, 2, &[])), Err(Error::Shape { .. })), "{shape:?}");
     }
     assert!(matches!(open(&packed([2, 13], 2, &[])), Err(Error::Shape { .. })));
-    for part in ["x.weight_g_idx", "x.weight_zero_point"] {
-        let error = open(&packed([2, 16], 2, &[(part, "I32", &[1], &[0; 4])])).unwrap_err();
-        assert!(error.to_string().contains(part), "{error}");
-    }
     let both = packed([2, 16], 2, &[("x.weight", "F32", &[1], &[0; 4])]);
     assert!(matches!(open(&both), Err(Error::Duplicate { .. })));
     let lone = safetensors(&[("x.weight_packed", "I32", &[1], &[0; 4])]);
     assert!(matches!(open(&lone), Err(Error::MissingTensor { .. })));
+}
+
+fn i32_bytes(values: &[i32]) -> Vec<u8> {
+    values.iter().flat_map(|n| n.to_le_bytes()).collect()
+}
+
+#[test]
+fn packed_int4_is_decoded_as_numpy_does_bit_for_bit() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/packed_int4.safetensors");
+    let model = Model::open(&path).unwrap();
+    let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+    for (layer, zero_points, order) in
+        [("sym", false, false), ("asym", true, false), ("order", false, true), ("both", true, true)]
+    {
+        let weight = model.tensor(&format!("{layer}.weight")).unwrap();
+        assert_eq!((weight.dtype, weight.shape), (DType::PackedInt4 { group_size: 8 }, [11, 40].as_slice()));
+        let scales = weight.scales.unwrap();
+        assert_eq!((scales.zero_points.is_some(), scales.g_idx.is_some()), (zero_points, order), "{layer}");
+        let expected = model.tensor(&format!("{layer}.expected")).unwrap().dequantise().unwrap();
+        assert_eq!(bits(weight.dequantise().unwrap()), bits(expected), "{layer}");
+    }
+}
+
+#[test]
+fn zero_points_have_one_shape() {
+    let with = |dtype, shape: &[u64], len| {
+        open(&packed([2, 16], 2, &[("x.weight_zero_point", dtype, shape, &vec![0x77; len])]))
+    };
+    let weight = with("I32", &[1, 2], 8).unwrap().tensor("x.weight").unwrap().dequantise().unwrap();
+    assert_eq!(weight[..9], [[2.0; 8].as_slice(), &[4.0]].concat());
+    for (dtype, shape, len) in
+        [("I32", [2, 1], 8), ("I32", [1, 1], 4), ("I64", [1, 2], 16), ("I8", [2, 2], 4)]
+    {
+        let error = with(dtype, &shape, len).unwrap_err();
+        assert!(matches!(&error, Error::Shape { tensor, .. } if tensor == "x.weight_zero_point"), "{error}");
+    }
+}
+
+#[test]
+fn every_group_has_its_number_of_columns() {
+    let with = |groups: &[i32]| {
+        let bytes = i32_bytes(groups);
+        let shape = [groups.len() as u64];
+        open(&packed([2, 16], 2, &[("x.weight_g_idx", "I32", &shape, &bytes)]))
+    };
+    let alternating: Vec<i32> = (0..16).map(|col| col % 2).collect();
+    let model = with(&alternating).unwrap();
+    let weight = model.tensor("x.weight").unwrap();
+    assert_eq!(weight.dequantise().unwrap(), [[1.0, 2.0].repeat(8), [3.0, 4.0].repeat(8)].concat());
+    // Neither an order that was never set nor that of the columns is an order.
+    for same in [[-1; 16], std::array::from_fn(|col| col as i32 / 8)] {
+        assert!(with(&same).unwrap().tensor("x.weight").unwrap().scales.unwrap().g_idx.is_none());
+    }
+    let edited = |col: usize, group: i32| {
+        let mut groups = alternating.clone();
+        groups[col] = group;
+        groups
+    };
+    for bad in
+        [edited(3, 2), edited(0, -1), edited(15, i32::MAX), edited(15, i32::MIN), edited(0, 1), vec![0; 16]]
+    {
+        let error = with(&bad).unwrap_err();
+        assert!(matches!(error, Error::Invalid { .. }), "{bad:?}: {error}");
+    }
+    for bad in [vec![0; 15], vec![0; 17], vec![]] {
+        assert!(matches!(with(&bad), Err(Error::Shape { .. })), "{bad:?}");
+    }
+    let wide = packed([2, 16], 2, &[("x.weight_g_idx", "I64", &[16], &[0; 128])]);
+    assert!(matches!(open(&wide), Err(Error::Shape { .. })));
+}
+
+#[test]
+fn zero_points_follow_the_config() {
+    let open = |symmetric: serde_json::Value, parts: &[(&str, &str, &[u64], &[u8])]| {
+        let groups = json!({"group_0": {"weights": {"num_bits": 4, "type": "int", "symmetric": symmetric}}});
+        let config = json!({"quantization_config": {
+            "quant_method": "compressed-tensors", "format": "pack-quantized", "config_groups": groups,
+        }});
+        let dir = folder(&[
+            ("config.json", config.to_string().as_bytes()),
+            ("model.safetensors", &packed([2, 16], 2, parts)),
+        ]);
+        Model::open(dir.path())
+    };
+    let zeros: &[(&str, &str, &[u64], &[u8])] = &[("x.weight_zero_point", "I32", &[1, 2], &[0; 8])];
+    assert!(open(json!(false), zeros).is_ok());
+    assert!(matches!(open(json!(false), &[]), Err(Error::MissingTensor { .. })));
+    let error = open(json!(true), zeros).unwrap_err();
+    assert!(error.to_string().contains("x.weight_zero_point"), "{error}");
+    assert!(matches!(open(json!("no"), &[]), Err(Error::Unsupported { .. })));
 }
 
 #[test]
@@ -198,7 +284,7 @@ fn quantisation_configs_are_checked() {
         (|s| s["quant_method"] = json!("gptq"), "gptq"),
         (|s| s["format"] = json!("float-quantized"), "float-quantized"),
         (|s| s["config_groups"]["group_0"]["weights"]["num_bits"] = json!(8), "num_bits `8`"),
-        (|s| s["config_groups"]["group_0"]["weights"]["symmetric"] = json!(false), "symmetric `false`"),
+        (|s| s["config_groups"]["group_0"]["weights"]["symmetric"] = json!(false), "x.weight_zero_point"),
         (
             |s| s["config_groups"]["group_0"]["input_activations"] = json!({"num_bits": 8}),
             "input_activations",
@@ -215,7 +301,13 @@ proptest! {
     /// Whatever bytes change, opening ends in a model whose tensors can be read or in an error, never in a panic.
     #[test]
     fn damaged_files_never_panic(edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
-        let mut bytes = packed([2, 16], 2, &[("n", "BF16", &[2], &[0; 4])]);
+        let g_idx = i32_bytes(&[0, 1].repeat(8));
+        let parts: [(&str, &str, &[u64], &[u8]); 3] = [
+            ("n", "BF16", &[2], &[0; 4]),
+            ("x.weight_zero_point", "I32", &[1, 2], &[0x77; 8]),
+            ("x.weight_g_idx", "I32", &[16], &g_idx),
+        ];
+        let mut bytes = packed([2, 16], 2, &parts);
         for (at, byte) in edits {
             let at = at.index(bytes.len());
             bytes[at] = byte;

@@ -1,5 +1,6 @@
 //! `ibid model …`: getting models and looking into them.
 
+pub mod convert;
 mod download;
 pub mod fetch;
 mod hub;
