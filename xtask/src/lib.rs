@@ -1,4 +1,5 @@
 //! Chores of the repository, as a library too: a test runs `tidy`, others need the documents of `recall`.
 
 pub mod recall;
+pub mod slice;
 pub mod tidy;

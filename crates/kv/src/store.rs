@@ -264,4 +264,6 @@ fn file_name_part(reason: &str) -> String {
 }
 
 #[cfg(test)]
+mod sparse;
+#[cfg(test)]
 mod tests;

@@ -44,6 +44,14 @@ impl Bare {
         self.run.forward(batches, &mut || Ok(()))
     }
 
+    /// The same, telling when each layer has ended.
+    pub fn forward_by_layer(&self, batches: &mut [Batch<'_>], ended: &mut dyn FnMut()) -> Result<Rows> {
+        self.run.forward(batches, &mut || {
+            ended();
+            Ok(())
+        })
+    }
+
     /// Logits of `ids` behind `sequence`, `[ids.len(), vocab]`.
     pub fn extend(&self, sequence: &mut Sequence, ids: &[u32]) -> Result<Rows> {
         self.forward(&mut [Batch { sequence, ids, logits: 0..ids.len(), mass: None }])

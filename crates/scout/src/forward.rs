@@ -4,7 +4,7 @@
 use crate::{
     Error, Result,
     config::ModelConfig,
-    load::{self, FeedForward, Network, Weights},
+    load::{FeedForward, Network, Weights},
     plan::{self, LayerPlan, Reach},
     related::Centred,
     rope,
@@ -51,7 +51,7 @@ pub trait Run: Send + Sync {
     /// `gate` is asked after every layer, so that interactive work goes ahead of prefill.
     fn forward(&self, batches: &mut [Batch<'_>], gate: &mut dyn FnMut() -> Result<()>) -> Result<Rows>;
     /// Cosines between the centred embeddings of `ids` and of every token, `[ids.len(), vocab]`.
-    fn embedding_cosines(&self, ids: &[u32]) -> Rows;
+    fn embedding_cosines(&self, ids: &[u32]) -> Result<Rows>;
     fn numerics(&self) -> &'static str;
     fn kv_dtype(&self) -> Dtype;
     /// `[n_layers]`
@@ -88,7 +88,7 @@ impl<O: Ops> Model<O> {
         expert_bytes: u64,
     ) -> Result<Self> {
         let kv_dtype = kv_dtype.unwrap_or_else(|| ops.kv_dtype());
-        let weights = load::load(file, config, &ops, expert_bytes)?;
+        let weights = Weights::open(file, config, expert_bytes)?;
         let plan = plan::layer_plan(config);
         Ok(Self {
             ops,
@@ -103,7 +103,7 @@ impl<O: Ops> Model<O> {
 
     /// x += Wo · attend(norm(x)), appending this batch's K and V to the sequences first.
     fn attention(&self, l: usize, x: &mut Rows, tokens: &Tokens, batches: &mut [Batch<'_>]) -> Result<()> {
-        let (c, layer, plan) = (&self.config, &self.weights.layers[l], &self.plan[l]);
+        let (c, layer, plan) = (&self.config, self.weights.layer(&self.ops, l)?, &self.plan[l]);
         let (q_dim, kv_dim) = (c.n_heads * c.head_dim, c.n_kv_heads * c.head_dim);
         let n = x.n_rows();
 
@@ -203,7 +203,7 @@ impl<O: Ops> Model<O> {
 
     /// x += FFN(norm(x)): one dense network, or the shared expert and those each token is routed to.
     fn feed_forward(&self, l: usize, x: &mut Rows) -> Result<()> {
-        let layer = &self.weights.layers[l];
+        let layer = self.weights.layer(&self.ops, l)?;
         let mut acts = O::Acts::default();
         self.ops.norm(x, &layer.ffn_norm, self.config.rms_eps, &mut acts);
         let (router, shared) = match &layer.feed_forward {
@@ -248,7 +248,7 @@ impl<O: Ops> Model<O> {
         self.ops.swiglu(&gate_up, acts);
     }
 
-    fn logits(&self, x: &Rows, batches: &[Batch<'_>]) -> Rows {
+    fn logits(&self, x: &Rows, batches: &[Batch<'_>]) -> Result<Rows> {
         let asked: usize = batches.iter().map(|b| b.logits.len()).sum();
         let mut last = Rows::zeros(asked, self.config.dim);
         let (mut first, mut out) = (0, 0);
@@ -262,14 +262,10 @@ impl<O: Ops> Model<O> {
         let mut logits = Rows::zeros(asked, self.config.vocab);
         if asked > 0 {
             let mut acts = O::Acts::default();
-            self.ops.norm(&last, &self.weights.norm, self.config.rms_eps, &mut acts);
-            self.ops.matmul(
-                &acts,
-                self.weights.head.as_ref().unwrap_or(&self.weights.embedding),
-                &mut logits,
-            );
+            self.ops.norm(&last, self.weights.norm()?, self.config.rms_eps, &mut acts);
+            self.ops.matmul(&acts, self.weights.head(&self.ops)?, &mut logits);
         }
-        logits
+        Ok(logits)
     }
 
     /// Checks ids and room of all batches, then grows the sequences: a refused pass leaves every one as it was.
@@ -317,16 +313,16 @@ impl<O: Ops> Run for Model<O> {
     fn forward(&self, batches: &mut [Batch<'_>], gate: &mut dyn FnMut() -> Result<()>) -> Result<Rows> {
         let tokens = self.admit(batches)?;
         let mut x = Rows::zeros(tokens.ids.len(), self.config.dim);
-        self.ops.embed(&self.weights.embedding, &tokens.ids, &mut x);
+        self.ops.embed(self.weights.embedding(&self.ops)?, &tokens.ids, &mut x);
         for l in 0..self.config.n_layers {
             self.attention(l, &mut x, &tokens, batches)?;
             self.feed_forward(l, &mut x)?;
             gate()?;
         }
-        Ok(self.logits(&x, batches))
+        self.logits(&x, batches)
     }
 
-    fn embedding_cosines(&self, ids: &[u32]) -> Rows {
+    fn embedding_cosines(&self, ids: &[u32]) -> Result<Rows> {
         Self::embedding_cosines(self, ids)
     }
 

@@ -20,14 +20,14 @@ pub struct Centred {
 }
 
 impl<O: Ops> Model<O> {
-    fn centred(&self) -> &Centred {
+    fn centred(&self, embedding: &O::Matrix) -> &Centred {
         self.centred.get_or_init(|| {
             let (dim, vocab) = (self.config.dim, self.config.vocab);
             let (mut mean, mut squares) = (vec![0.0f32; dim], Vec::with_capacity(vocab));
             let mut rows = Rows::default();
             let ids: Vec<u32> = (0..vocab as u32).collect();
             for ids in ids.chunks(CHUNK) {
-                self.ops.embed(&self.weights.embedding, ids, &mut rows);
+                self.ops.embed(embedding, ids, &mut rows);
                 for row in rows.as_slice().chunks_exact(dim) {
                     mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += x);
                     squares.push(row.iter().map(|x| x * x).sum());
@@ -39,11 +39,12 @@ impl<O: Ops> Model<O> {
     }
 
     /// Cosines between the centred embeddings of `ids` and of every token, `[ids.len(), vocab]`.
-    pub(crate) fn embedding_cosines(&self, ids: &[u32]) -> Rows {
-        let Centred { mean, squares } = self.centred();
+    pub(crate) fn embedding_cosines(&self, ids: &[u32]) -> Result<Rows> {
+        let embedding = self.weights.embedding(&self.ops)?;
+        let Centred { mean, squares } = self.centred(embedding);
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
         let mut asked = Rows::default();
-        self.ops.embed(&self.weights.embedding, ids, &mut asked);
+        self.ops.embed(embedding, ids, &mut asked);
         let mut directions = mean.clone();
         for row in asked.as_slice().chunks_exact(mean.len()) {
             directions.extend(row.iter().zip(mean).map(|(x, mean)| x - mean));
@@ -51,7 +52,7 @@ impl<O: Ops> Model<O> {
         let directions = Rows::from_vec(directions, mean.len());
         let (mut acts, mut products) = (O::Acts::default(), Rows::default());
         self.ops.activations(&directions, &mut acts);
-        self.ops.matmul(&acts, &self.weights.embedding, &mut products);
+        self.ops.matmul(&acts, embedding, &mut products);
         let of_mean = dot(mean, mean);
         let mut cosines = Rows::zeros(ids.len(), squares.len());
         for i in 0..ids.len() {
@@ -67,7 +68,7 @@ impl<O: Ops> Model<O> {
                 };
             }
         }
-        cosines
+        Ok(cosines)
     }
 }
 
@@ -86,7 +87,7 @@ impl Engine {
         if asked.is_empty() {
             return Ok(related);
         }
-        let cosines = self.run().embedding_cosines(&asked.iter().map(|(_, id)| *id).collect::<Vec<_>>());
+        let cosines = self.run().embedding_cosines(&asked.iter().map(|(_, id)| *id).collect::<Vec<_>>())?;
         for (row, (at, own)) in asked.into_iter().enumerate() {
             let mut near: Vec<(u32, f32)> = (0..).zip(cosines.row(row).iter().copied()).collect();
             near.retain(|&(id, cosine)| id != own && cosine >= LEAST_COSINE);

@@ -90,7 +90,11 @@ pub struct Logits {
 )]
 pub struct ModelPlan {
     /// Tokens of the documents; English has about one for every 4.5 characters
-    pub tokens: u64,
+    pub tokens: Option<u64>,
+    /// The same
+    #[arg(long, value_name = "TOKENS", conflicts_with = "tokens")]
+    #[serde(default)]
+    pub context: Option<u64>,
     /// The model to plan with; open: the one in use
     #[arg(long = "of", value_enum, value_name = "MODEL", default_value = "open")]
     pub model_shape: ModelPreset,

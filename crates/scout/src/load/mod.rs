@@ -2,6 +2,7 @@
 //! and every tensor is held against them.
 
 mod experts;
+mod lazy;
 mod names;
 
 pub use experts::ExpertStore;
@@ -11,6 +12,7 @@ use crate::{
     config::{ModelConfig, model_name},
 };
 use compute::{Ops, Rows};
+use lazy::Lazy;
 use names::{LANGUAGE_MODEL, Names};
 use std::sync::Arc;
 use weights::{Model, Tensor};
@@ -52,14 +54,15 @@ impl<O: Ops> Network<O> {
     }
 }
 
+/// All weights of a model; each is packed for `O` when it is first asked for.
 pub struct Weights<O: Ops> {
-    /// [vocab, dim]
-    pub embedding: O::Matrix,
-    pub layers: Vec<Layer<O>>,
+    file: Arc<Model>,
+    config: ModelConfig,
+    embedding: Lazy<O::Matrix>,
+    layers: Vec<Lazy<Layer<O>>>,
     pub experts: ExpertStore<O>,
-    pub norm: Vec<f32>,
-    /// [vocab, dim]; `None` when the head is the embedding table.
-    pub head: Option<O::Matrix>,
+    norm: Lazy<Vec<f32>>,
+    head: Lazy<O::Matrix>,
 }
 
 struct Checkpoint<'a> {
@@ -148,30 +151,54 @@ impl<'a> Checkpoint<'a> {
     }
 }
 
-/// Packs every matrix for `ops` but those of routed experts, which are packed when they are needed, and kept within
-/// `expert_bytes`. Errors name the tensor.
-pub fn load<O: Ops>(
-    model: &Arc<Model>,
-    config: &ModelConfig,
-    ops: &O,
-    expert_bytes: u64,
-) -> Result<Weights<O>> {
-    refuse_biases(model)?;
-    let checkpoint = Checkpoint::new(model, config);
-    let names = checkpoint.names;
-    let table = [config.vocab, config.dim];
-    let experts = ExpertStore::new(model, config, expert_bytes);
-    experts.check()?;
-    Ok(Weights {
-        embedding: ops.matrix(&[&checkpoint.tensor(names.embedding, 0, &table)?])?,
-        layers: (0..config.n_layers).map(|l| checkpoint.layer(ops, l)).collect::<Result<_>>()?,
-        experts,
-        norm: checkpoint.vector(names.norm, 0, config.dim)?,
-        head: match config.tied_embeddings {
-            true => None,
-            false => Some(ops.matrix(&[&checkpoint.tensor(names.head, 0, &table)?])?),
-        },
-    })
+impl<O: Ops> Weights<O> {
+    /// Finds the tensors; routed experts are kept within `expert_bytes`. Errors name the tensor.
+    pub fn open(file: &Arc<Model>, config: &ModelConfig, expert_bytes: u64) -> Result<Self> {
+        refuse_biases(file)?;
+        let experts = ExpertStore::new(file, config, expert_bytes);
+        experts.check()?;
+        Ok(Self {
+            file: file.clone(),
+            config: config.clone(),
+            embedding: Lazy::default(),
+            layers: (0..config.n_layers).map(|_| Lazy::default()).collect(),
+            experts,
+            norm: Lazy::default(),
+            head: Lazy::default(),
+        })
+    }
+
+    fn checkpoint(&self) -> Checkpoint<'_> {
+        Checkpoint::new(&self.file, &self.config)
+    }
+
+    fn table(&self, ops: &O, name: &str) -> Result<O::Matrix> {
+        let shape = [self.config.vocab, self.config.dim];
+        Ok(ops.matrix(&[&self.checkpoint().tensor(name, 0, &shape)?])?)
+    }
+
+    /// [vocab, dim]
+    pub fn embedding(&self, ops: &O) -> Result<&O::Matrix> {
+        self.embedding.get(|| self.table(ops, self.checkpoint().names.embedding))
+    }
+
+    pub fn layer(&self, ops: &O, l: usize) -> Result<&Layer<O>> {
+        self.layers[l].get(|| self.checkpoint().layer(ops, l))
+    }
+
+    /// Of the last norm, [dim].
+    pub fn norm(&self) -> Result<&[f32]> {
+        let read = || self.checkpoint().vector(self.checkpoint().names.norm, 0, self.config.dim);
+        self.norm.get(read).map(Vec::as_slice)
+    }
+
+    /// [vocab, dim]; the embedding table where the model ties them.
+    pub fn head(&self, ops: &O) -> Result<&O::Matrix> {
+        match self.config.tied_embeddings {
+            true => self.embedding(ops),
+            false => self.head.get(|| self.table(ops, self.checkpoint().names.head)),
+        }
+    }
 }
 
 /// A bias the plan has no place for would be dropped silently.

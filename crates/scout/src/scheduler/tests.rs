@@ -54,8 +54,8 @@ impl Run for Recorder {
         Ok(Rows::from_vec(rows, VOCAB))
     }
 
-    fn embedding_cosines(&self, _: &[u32]) -> Rows {
-        Rows::default()
+    fn embedding_cosines(&self, _: &[u32]) -> Result<Rows> {
+        Ok(Rows::default())
     }
 
     fn numerics(&self) -> &'static str {

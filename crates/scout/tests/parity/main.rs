@@ -9,6 +9,7 @@ mod golden;
 mod golden_bits;
 mod identity;
 mod llama4;
+mod llama4_kv;
 mod llama4_mutations;
 mod llama4_properties;
 mod refusals;

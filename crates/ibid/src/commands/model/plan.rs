@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::Result;
 use clap::ValueEnum;
-use ingest::MAX_PART_TOKENS;
+use ingest::{MAX_NATIVE_PART_TOKENS, MAX_PART_TOKENS};
 use scout::{KvFormat, ModelConfig, ModelShape, WeightFormat};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -230,7 +230,7 @@ impl Plan {
         let ram_bytes = PlannedMemory {
             weights: weight_bytes,
             cache: machine.cache_bytes.min(kv),
-            working: shape.working_bytes(MAX_PART_TOKENS, kv_dtype.into()),
+            working: shape.working_bytes(part_tokens(shape).min(tokens), kv_dtype.into()),
         };
         let prefill = prefill(request, shape, machine);
         Ok(Self {
@@ -257,13 +257,18 @@ impl Plan {
     }
 }
 
+/// Tokens that are read in one go, isolated from all others.
+fn part_tokens(shape: &ModelShape) -> u64 {
+    if shape.chunked.is_some() { MAX_NATIVE_PART_TOKENS } else { MAX_PART_TOKENS }
+}
+
 fn prefill(request: &PlanRequest, shape: &ModelShape, machine: &Machine) -> PlannedPrefill {
     let measured = machine.measured.filter(|rate| request.model.preset == ModelPreset::Open && *rate > 0.0);
     let (tokens_per_s, basis) = match measured {
         Some(rate) => (rate, Basis::Measured),
         None => {
             let ops = OPS_PER_CORE * machine.cores.max(1) as f64;
-            (ops / shape.flops_per_token(MAX_PART_TOKENS).max(1.0), Basis::Estimated)
+            (ops / shape.flops_per_token(part_tokens(shape).min(request.tokens)).max(1.0), Basis::Estimated)
         }
     };
     PlannedPrefill { tokens_per_s, minutes: request.tokens as f64 / tokens_per_s / 60.0, basis }
@@ -278,14 +283,17 @@ fn notes(
 ) -> Vec<String> {
     let mut notes = vec![match prefill.basis {
         Basis::Measured => "Prefill: the rate this machine reached with this model.".to_owned(),
-        Basis::Estimated => format!(
-            "Prefill: {:.3} GFLOP per token (2 per parameter it passes in the layers, and attention over a part of \
-             {MAX_PART_TOKENS} tokens) at {:.0} GOP/s: for each of {} cores, what one with AVX-512 VNNI reached with the \
-             default model.",
-            shape.flops_per_token(MAX_PART_TOKENS) / 1e9,
-            OPS_PER_CORE * machine.cores.max(1) as f64 / 1e9,
-            machine.cores.max(1)
-        ),
+        Basis::Estimated => {
+            let part = part_tokens(shape).min(request.tokens);
+            format!(
+                "Prefill: {:.3} GFLOP per token (2 per parameter it passes in the layers, and attention over a part of \
+                 {part} tokens) at {:.0} GOP/s: for each of {} cores, what one with AVX-512 VNNI reached with the \
+                 default model.",
+                shape.flops_per_token(part) / 1e9,
+                OPS_PER_CORE * machine.cores.max(1) as f64 / 1e9,
+                machine.cores.max(1)
+            )
+        }
     }];
     notes.push(format!("Text: {TEXT_BYTES_PER_TOKEN} bytes per token, as in English prose."));
     if let Some(total) = machine.ram_bytes {
@@ -304,6 +312,7 @@ fn notes(
         }
     }
     if let Some(chunk) = shape.chunked {
+        notes.extend(whole_context(request, shape, machine));
         notes.push(format!(
             "KV: {} of {} layers see everything and are kept; the others see chunks of {} tokens, whose rows are memory at work.",
             shape.full_layers(),
@@ -325,20 +334,68 @@ fn notes(
     notes
 }
 
+/// Bytes a second that two cores read from memory (BENCHMARKS.md names the machine).
+const MEMORY_BYTES_PER_S: f64 = 28e9;
+/// Of a disk that the corpus does not fit beside.
+const DISK_BYTES_PER_S: f64 = 1e9;
+/// Usable memory of accelerators, GiB.
+const ACCELERATORS: [(&str, f64); 2] = [("one H100 with 80 GB", 78.0), ("one H200 with 141 GB", 139.0)];
+
+/// What a question costs that sees all tokens, what one exact prefill of them would, and which hardware holds it all.
+fn whole_context(request: &PlanRequest, shape: &ModelShape, machine: &Machine) -> Vec<String> {
+    let ops = OPS_PER_CORE * machine.cores.max(1) as f64;
+    let exact = shape.flops_per_token(request.tokens) * request.tokens as f64;
+    let isolated = shape.flops_per_token(part_tokens(shape).min(request.tokens)) * request.tokens as f64;
+    let weights = shape.weight_bytes(request.weights.into());
+    let active = WeightFormat::from(request.weights).bytes(shape.active_parameters());
+    let kv = request.tokens.saturating_mul(shape.kv_bytes_per_token(request.kv_dtype.into()));
+    let working = shape.working_bytes(part_tokens(shape).min(request.tokens), request.kv_dtype.into());
+    let all = weights.saturating_add(kv).saturating_add(working);
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    let holds = |(name, usable): (&str, f64)| {
+        format!("{name} {}", if gib(all) <= usable { "holds it" } else { "does not hold it" })
+    };
+    vec![
+        format!(
+            "Exact prefill, every token seeing all before it: {:.2} PFLOP, {}; documents read one by one: {:.2} PFLOP.",
+            exact / 1e15,
+            duration(exact / ops / 60.0),
+            isolated / 1e15
+        ),
+        format!(
+            "Decode over all of it reads {} of weights and {} of KV for each token: {:.1} s from memory, {:.1} s with the \
+             KV on a disk of 1 GB/s.",
+            rest::bytes(active),
+            rest::bytes(kv),
+            (active as f64 + kv as f64) / MEMORY_BYTES_PER_S,
+            active as f64 / MEMORY_BYTES_PER_S + kv as f64 / DISK_BYTES_PER_S,
+        ),
+        format!(
+            "Weights, KV and working memory together take {}: {}.",
+            rest::bytes(all),
+            ACCELERATORS.map(holds).join(", ")
+        ),
+    ]
+}
+
 pub fn run(data: &DataFolder, settings: &Settings, args: &ModelPlan, out: &Out) -> Result<Exit> {
-    let shape = match args.model_shape.shape() {
+    let Some(tokens) = args.context.or(args.tokens) else {
+        return Err(Failure::new(400, "bad_tokens", "how many tokens? Give them, or --context N").into());
+    };
+    // The name of a preset may stand for a model too.
+    let preset = match settings.model.as_str() {
+        "scout" => ModelPreset::Llama4Scout,
+        _ => args.model_shape,
+    };
+    let shape = match preset.shape() {
         Some(shape) => shape,
         None => {
             let model = weights::Model::open(&super::resolve(data, settings)?)?;
             ModelShape::from(&ModelConfig::read(&model)?)
         }
     };
-    let request = PlanRequest {
-        tokens: args.tokens,
-        model: PlanModel { preset: args.model_shape },
-        weights: args.weights,
-        kv_dtype: args.kv,
-    };
+    let request =
+        PlanRequest { tokens, model: PlanModel { preset }, weights: args.weights, kv_dtype: args.kv };
     let plan = Plan::new(&request, &shape, &Machine::here(settings))?;
     out.text(table(&plan));
     out.object(plan);
