@@ -40,6 +40,8 @@ pub struct Context {
 
 /// Mass on a document's tokens: (token, mass), ascending.
 type TokenMass = Vec<(u64, f64)>;
+/// Of documents, by their place in [`Context::documents`].
+pub type DocumentMass = BTreeMap<usize, TokenMass>;
 
 impl Context {
     /// The ready documents of the snapshot, or those that the request names.
@@ -127,8 +129,8 @@ impl Context {
     }
 
     /// Mass per document and token.
-    pub fn by_document(&self, stream: &Stream, mass: &StreamMass) -> BTreeMap<usize, TokenMass> {
-        let mut found: BTreeMap<usize, TokenMass> = BTreeMap::new();
+    pub fn by_document(&self, stream: &Stream, mass: &StreamMass) -> DocumentMass {
+        let mut found = DocumentMass::new();
         for (page, slots) in mass {
             let (segment, page) = stream.locate(*page);
             let segment = &stream.segments()[segment];
@@ -251,7 +253,7 @@ pub fn respond(
     tail: &Tail,
     request: &AskRequest,
     said: &mut dyn FnMut(Said<'_>),
-) -> Result<std::result::Result<(Response, BTreeMap<usize, TokenMass>), DamagedPart>> {
+) -> Result<std::result::Result<(Response, DocumentMass), DamagedPart>> {
     let (sequence, stream) = match context.compose(running.engine(), store, &[])? {
         Ok(composed) => composed,
         Err(part) => return Ok(Err(part)),
@@ -323,7 +325,7 @@ impl Context {
     }
 
     /// Every document with the mass on it, for the attention map.
-    pub fn looked(&self, mut masses: BTreeMap<usize, TokenMass>) -> Looked {
+    pub fn looked(&self, mut masses: DocumentMass) -> Looked {
         let of = |(at, document): (usize, &Document)| {
             (document.id.to_string(), masses.remove(&at).unwrap_or_default())
         };
@@ -335,7 +337,7 @@ impl Context {
         &self,
         ingest: &Ingest,
         request: &AskRequest,
-        masses: &BTreeMap<usize, TokenMass>,
+        masses: &DocumentMass,
     ) -> Result<Gathered> {
         let total: f64 = masses.values().flatten().map(|(_, mass)| mass).sum();
         let mut by_mass: Vec<(f64, usize)> = masses

@@ -28,6 +28,9 @@ pub struct Stream {
     hidden: BTreeMap<u64, Vec<Range<usize>>>,
 }
 
+/// Takes the blocks of a window, and the stream's page that each is of.
+pub(crate) type AttendWindow<'a> = dyn FnMut(&[u64], &[KvBlock<'_>]) -> Result<()> + 'a;
+
 /// Consecutive pages of one layer.
 struct Window {
     first_page: u64,
@@ -64,9 +67,8 @@ impl Stream {
 
     /// Slots of a page that are seen, `used` of them holding tokens.
     fn visible(&self, page: u64, used: usize) -> Vec<Range<usize>> {
-        let Some(hidden) = self.hidden.get(&page) else { return vec![0..used] };
         let (mut visible, mut at) = (Vec::new(), 0);
-        for slots in hidden {
+        for slots in self.hidden.get(&page).into_iter().flatten() {
             visible.push(at..slots.start.max(at));
             at = at.max(slots.end);
         }
@@ -103,11 +105,7 @@ impl Stream {
 
     /// Calls `attend` with the blocks of every window of `layer` in order, and the stream's page that each of them is of.
     /// Every row of the stream lies in front of all that attend to it, whatever its own position was.
-    pub(crate) fn walk(
-        &self,
-        layer: u32,
-        attend: &mut dyn FnMut(&[u64], &[KvBlock<'_>]) -> Result<()>,
-    ) -> Result<()> {
+    pub(crate) fn walk(&self, layer: u32, attend: &mut AttendWindow<'_>) -> Result<()> {
         std::thread::scope(|scope| {
             let (sender, windows) = mpsc::sync_channel::<Result<Window>>(1);
             scope.spawn(move || {

@@ -110,7 +110,7 @@ impl Pass<'_> {
 
     /// Queries or keys of one token, head by head, as layer `l` compares them.
     fn heads(&self, l: usize, x: &[f64], pos: usize, is_query: bool) -> Vec<Vec<f64>> {
-        let rotating = (l + 1) % 4 != 0;
+        let rotating = !(l + 1).is_multiple_of(4);
         let norm = |head: Vec<f64>| match self.mistake {
             M::NoNorm => head,
             M::LengthInsteadOfRms => {
@@ -136,7 +136,7 @@ impl Pass<'_> {
     }
 
     fn sees(&self, l: usize, query: usize, key: usize) -> bool {
-        let rotating = (l + 1) % 4 != 0;
+        let rotating = !(l + 1).is_multiple_of(4);
         match self.mistake {
             _ if key > query => false,
             _ if !rotating => true,
@@ -159,9 +159,9 @@ impl Pass<'_> {
         for (p, h) in h.iter_mut().enumerate() {
             let seen: Vec<usize> = (0..=p).filter(|&key| self.sees(l, p, key)).collect();
             let mut mixed = Vec::new();
-            for head in 0..HEADS {
+            for (head, query) in queries[p].iter().enumerate() {
                 let kv = head / (HEADS / KV_HEADS);
-                let score = |&key: &usize| dot(&queries[p][head], &keys[key][kv]) / (HEAD_DIM as f64).sqrt();
+                let score = |&key: &usize| dot(query, &keys[key][kv]) / (HEAD_DIM as f64).sqrt();
                 let scores: Vec<f64> = seen.iter().map(score).collect();
                 let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 let weights: Vec<f64> = scores.iter().map(|score| (score - max).exp()).collect();
