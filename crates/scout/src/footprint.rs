@@ -1,7 +1,10 @@
 //! Footprint: what a model's weights, its stored state and the reading of documents take, computed from its shape
 //! alone, so that it can be known before anything is fetched. Every size here is a formula; nothing is looked up.
 
-use crate::config::{Llama4, ModelConfig};
+use crate::{
+    config::{Llama4, ModelConfig},
+    prefill::TILE,
+};
 
 /// Dimensions that share a scale in a 4-bit KV row.
 const INT4_KV_GROUP: u64 = 32;
@@ -213,8 +216,8 @@ impl ModelShape {
         2.0 * self.active_in_layers() as f64 + per_key * seen as f64
     }
 
-    /// Memory beside weights and cached pages: activations of a part in f32, the logits of a token, and the rows that
-    /// are at work: those of the part, and of a whole chunk in the layers that see no further.
+    /// Memory beside weights and cached pages: activations of a tile of a part in f32, the logits of a token, and the rows
+    /// that are at work: those of the part, and of a whole chunk in the layers that see no further.
     pub fn working_bytes(&self, part_tokens: u64, format: KvFormat) -> u64 {
         let FeedForward { hidden, active, shared, .. } = self.feed_forward;
         let per_token = 3 * self.dim
@@ -222,7 +225,7 @@ impl ModelShape {
             + 2 * hidden * (active + shared);
         let local = self.chunked.map_or(0, |chunk| (self.n_layers - self.full_layers()) * chunk.tokens);
         let rows = self.full_layers() * part_tokens + local;
-        4 * (part_tokens * per_token + self.vocab) + rows * self.row_bytes(format)
+        4 * (part_tokens.min(TILE as u64) * per_token + self.vocab) + rows * self.row_bytes(format)
     }
 
     /// Layers that see everything.

@@ -5,7 +5,7 @@ use kv::PageBuf;
 use std::ops::ControlFlow;
 
 /// Tokens of one tile: what runs through all layers at a time.
-const TILE: usize = 512;
+pub(crate) const TILE: usize = 512;
 
 /// Tokens of the part already prefilled, out of `total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
