@@ -84,6 +84,23 @@ mod tests {
         assert_eq!(after, "<|im_end|>\n<|im_start|>assistant\n");
     }
 
+    /// As Llama 4 is asked: no default system prompt, two line feeds behind a header, and room for the answer.
+    #[test]
+    fn the_form_of_llama4() {
+        let template = template(
+            "{{- bos_token }}{%- for message in messages %}{{- '<|header_start|>' + message['role'] + '<|header_end|>\n\n' \
+             + message['content'] + '<|eot|>' }}{%- endfor %}{%- if add_generation_prompt %}\
+             {{- '<|header_start|>assistant<|header_end|>\n\n' }}{%- endif %}",
+        );
+        let template = ChatTemplate { bos: "<|begin_of_text|>".into(), ..template };
+        let messages = [Message::new("system", "You are a helpful assistant"), Message::new("user", "Hi")];
+        assert_eq!(
+            template.render(&messages).unwrap(),
+            "<|begin_of_text|><|header_start|>system<|header_end|>\n\nYou are a helpful assistant<|eot|>\
+             <|header_start|>user<|header_end|>\n\nHi<|eot|><|header_start|>assistant<|header_end|>\n\n"
+        );
+    }
+
     #[test]
     fn an_endless_template_runs_out_of_fuel() {
         let endless = "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}";

@@ -34,6 +34,20 @@ fn every_instruction_set_gives_the_committed_logits() {
     }
 }
 
+/// Likewise of a Llama 4 checkpoint: chunks, temperature, QK norm and experts.
+const LLAMA4_LOGITS: &str = "a24509922d8a5e08123a61feae9ffdc8256b51707f8eb0ef7d5081079d75f06c";
+
+#[test]
+fn every_instruction_set_gives_the_committed_logits_of_llama4() {
+    let ids: Vec<u32> = some_ids(100, 21).into_iter().map(|id| id % 256).collect();
+    for isa in Isa::available() {
+        let model = fixture("llama4/gguf/every_type.gguf");
+        let logits = fast_logits_on(&model, isa, Dtype::Int8, &ids).unwrap();
+        let bytes: Vec<u8> = flat(&logits).iter().flat_map(|x| x.to_le_bytes()).collect();
+        assert_eq!(blake3::hash(&bytes).to_hex().as_str(), LLAMA4_LOGITS, "{NUMERICS} on {isa:?}");
+    }
+}
+
 #[test]
 fn the_pages_of_a_part_are_the_committed_ones() {
     let engine = open(&fixture("gguf/quantised.gguf"), Numerics::Fast);
