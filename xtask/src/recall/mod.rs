@@ -49,7 +49,7 @@ pub fn run(root: &Path, arguments: &[String], usage: &'static str) -> Result<()>
     let share = |k: u64| json!({"k": k, "n": n, "interval_95": wilson(k, n)});
     let result = json!({
         "tokens": added.object["tokens_prefilled"], "documents": documents, "records": records.len(), "seed": SEED,
-        "corpus": shown.object,
+        "corpus": {"counts": shown.object["counts"], "storage": shown.object["storage"]},
         "answer_right": share(count(&seen, "answer_right")),
         "record_cited": share(count(&seen, "citations_right")),
         "wrong_without_its_record": share(n - count(&hidden, "answer_right")),
