@@ -206,3 +206,35 @@ fn groups_do_not_see_each_other_and_a_blind_row_gives_zeros() {
     assert!(both.row(2).iter().all(|&x| x == 0.0), "position 0 lies before the group's first page");
     assert!(both.row(3).iter().any(|&x| x != 0.0));
 }
+
+/// Rotation is relative and chunks are closed: turning by the position within a chunk scores like turning by the position.
+#[test]
+fn positions_within_a_chunk_give_what_absolute_positions_give() {
+    const CHUNK: usize = 40;
+    let (head_dim, n_tokens) = (32, 5 * CHUNK);
+    let frequencies = table_freqs(head_dim);
+    let tables =
+        [RopeTable::new(&frequencies, n_tokens + PAGE_LEN), RopeTable::periodic(&frequencies, CHUNK)];
+    let positions: Vec<u64> = (0..n_tokens as u64).collect();
+    fn run(ops: &impl Ops, setup: &Setup, table: &RopeTable, positions: &[u64]) -> Rows {
+        let rotated = |table: &RopeTable| {
+            let mut q = setup.q.clone();
+            ops.rope(&mut q, setup.head_dim, table, Pairing::Interleaved, positions);
+            q
+        };
+        let setup = Setup { pages: setup.pages.clone(), q: rotated(table), head_dim: setup.head_dim };
+        let blocks = setup.blocks(0, positions.len());
+        let rope = Some((table, Pairing::Interleaved));
+        setup.attend(ops, &blocks, 0..positions.len(), 0, Some(CHUNK as u64), rope).0
+    }
+    for dtype in [kv::Dtype::F32, kv::Dtype::Int8] {
+        let setup = Setup::new(n_tokens, head_dim, dtype);
+        let [absolute, within] = tables.each_ref().map(|table| match dtype {
+            kv::Dtype::F32 => run(&Reference, &setup, table, &positions),
+            _ => run(&Int8::default(), &setup, table, &positions),
+        });
+        let differences = absolute.as_slice().iter().zip(within.as_slice()).map(|(a, b)| (a - b).abs());
+        let worst = differences.fold(0.0, f32::max);
+        assert!(worst <= 2e-5, "{dtype:?}: {worst:e}");
+    }
+}
