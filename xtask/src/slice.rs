@@ -1,6 +1,7 @@
 //! A slice of Llama 4 Scout at its real width: two layers, one that rotates in chunks and one that does not, with random
 //! weights in the types that a converted checkpoint has. What it says means nothing; what it costs is what Scout costs.
 
+use crate::random::Random;
 use anyhow::{Result, bail};
 use serde_json::json;
 use std::path::Path;
@@ -25,7 +26,7 @@ pub fn write(folder: &Path) -> Result<()> {
     std::fs::write(folder.join("config.json"), serde_json::to_string_pretty(&config())? + "\n")?;
     let tensors = tensors();
     let mut writer = SafetensorsWriter::create(&folder.join("model.safetensors"), &tensors)?;
-    let mut random = Bits(1);
+    let mut random = Random::new(1);
     for tensor in &tensors {
         match tensor.dtype {
             DType::I64 => {
@@ -41,7 +42,12 @@ pub fn write(folder: &Path) -> Result<()> {
 }
 
 /// Values of the size that keeps activations near 1: norms 1, matrices about 0.02, int4 of ±8 steps of 0.003.
-fn fill(writer: &mut SafetensorsWriter, tensor: &TensorSpec, dtype: DType, random: &mut Bits) -> Result<()> {
+fn fill(
+    writer: &mut SafetensorsWriter,
+    tensor: &TensorSpec,
+    dtype: DType,
+    random: &mut Random,
+) -> Result<()> {
     let mut left = tensor.bytes().unwrap_or(0);
     let norm = tensor.shape.len() == 1;
     let scale = tensor.name.ends_with("weight_scale");
@@ -49,7 +55,7 @@ fn fill(writer: &mut SafetensorsWriter, tensor: &TensorSpec, dtype: DType, rando
         let len = left.min(BLOCK as u64) as usize;
         let mut bytes = vec![0u8; len];
         for word in bytes.as_chunks_mut::<8>().0 {
-            *word = random.next().to_le_bytes();
+            *word = random.bits().to_le_bytes();
         }
         if dtype == DType::BF16 {
             for value in bytes.as_chunks_mut::<2>().0 {
@@ -65,19 +71,6 @@ fn fill(writer: &mut SafetensorsWriter, tensor: &TensorSpec, dtype: DType, rando
         left -= len as u64;
     }
     Ok(())
-}
-
-/// splitmix64.
-struct Bits(u64);
-
-impl Bits {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
 }
 
 fn shape_of(module: &str) -> [u64; 2] {

@@ -291,12 +291,7 @@ async fn from_everything(
         on_event(AskEvent::Loading { kv_bytes_done: 0, kv_bytes_total });
         let tried = tokio::task::block_in_place(|| {
             let question = ingest.engine.question(owner).cancelled_by(cancel);
-            let said = &mut |said: Said<'_>| match said {
-                Said::Composed => {
-                    on_event(AskEvent::Loading { kv_bytes_done: kv_bytes_total, kv_bytes_total });
-                }
-                Said::Text(text) => on_event(AskEvent::Text(text.to_owned())),
-            };
+            let said = &mut |said: Said<'_>| on_event(heard(said, kv_bytes_total));
             native::respond(&question, &ingest.stores.kv, &context, tail, request, said)
         })?;
         match tried {
@@ -314,6 +309,14 @@ async fn from_everything(
         }
     }
     Err(too_many_rebuilds())
+}
+
+/// What the listener is told of a response in the making.
+fn heard(said: Said<'_>, kv_bytes_total: u64) -> AskEvent {
+    match said {
+        Said::Composed => AskEvent::Loading { kv_bytes_done: kv_bytes_total, kv_bytes_total },
+        Said::Text(text) => AskEvent::Text(text.to_owned()),
+    }
 }
 
 /// Computes a damaged part again from its text; the tokens it took.
@@ -348,12 +351,7 @@ async fn respond_or_rebuild(
         let tried = tokio::task::block_in_place(|| {
             // Prefill waits for a question that lives: a rebuild must find it ended.
             let question = ingest.engine.question(owner).cancelled_by(cancel);
-            let said = &mut |said: Said<'_>| match said {
-                Said::Composed => {
-                    on_event(AskEvent::Loading { kv_bytes_done: kv_bytes_total, kv_bytes_total });
-                }
-                Said::Text(text) => on_event(AskEvent::Text(text.to_owned())),
-            };
+            let said = &mut |said: Said<'_>| on_event(heard(said, kv_bytes_total));
             respond(&question, &ingest.stores.kv, gathered, tail, quote, &plan, said)
         })?;
         match tried {

@@ -33,9 +33,9 @@ pub fn route(x: &Rows, norm: &[f32], eps: f32, router: &Rows, active: usize) -> 
     experts
 }
 
-/// Unweighted RMSNorm of every head of every row: `y = x / sqrt(mean(x²) + eps)` over `head_dim` values.
-pub fn norm_heads(x: &mut Rows, head_dim: usize, eps: f32) {
-    for head in x.as_mut_slice().chunks_exact_mut(head_dim) {
+/// Unweighted RMSNorm of every head of `x`: `y = x / sqrt(mean(x²) + eps)` over `head_dim` values.
+pub fn norm_heads(x: &mut [f32], head_dim: usize, eps: f32) {
+    for head in x.chunks_exact_mut(head_dim) {
         let factor = norm_factor(head, eps);
         head.iter_mut().for_each(|x| *x *= factor);
     }
@@ -77,10 +77,10 @@ mod tests {
 
     #[test]
     fn heads_are_normed_one_by_one() {
-        let mut x = Rows::from_vec(vec![3.0, 4.0, 0.0, 2.0], 4);
+        let mut x = [3.0, 4.0, 0.0, 2.0];
         norm_heads(&mut x, 2, 0.0);
         let root = 12.5f32.sqrt();
-        for (got, expected) in x.row(0).iter().zip([3.0 / root, 4.0 / root, 0.0, 2.0f32.sqrt()]) {
+        for (got, expected) in x.iter().zip([3.0 / root, 4.0 / root, 0.0, 2.0f32.sqrt()]) {
             assert!((got - expected).abs() < 1e-6);
         }
     }

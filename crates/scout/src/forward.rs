@@ -112,22 +112,19 @@ impl<O: Ops> Model<O> {
         let mut qkv = Rows::zeros(n, q_dim + 2 * kv_dim);
         self.ops.matmul(&acts, &layer.wqkv, &mut qkv);
 
-        let (mut q, mut k, mut v) = (Rows::zeros(n, q_dim), Rows::zeros(n, kv_dim), Rows::zeros(n, kv_dim));
-        for row in 0..n {
-            let (own_q, kv) = qkv.row(row).split_at(q_dim);
-            q.row_mut(row).copy_from_slice(own_q);
-            k.row_mut(row).copy_from_slice(&kv[..kv_dim]);
-            v.row_mut(row).copy_from_slice(&kv[kv_dim..]);
-        }
         if plan.qk_norm {
             // Rotation keeps the length of a head, so that the norm of the un-rotated key is that of the rotated one.
-            norm_heads(&mut q, c.head_dim, c.rms_eps);
-            norm_heads(&mut k, c.head_dim, c.rms_eps);
+            for row in 0..n {
+                norm_heads(&mut qkv.row_mut(row)[..q_dim + kv_dim], c.head_dim, c.rms_eps);
+            }
         }
+        let mut q = Rows::zeros(n, q_dim);
         let mut row = 0;
         for batch in batches.iter_mut() {
             for _ in batch.ids {
-                batch.sequence.write(l, tokens.pos[row], k.row(row), v.row(row))?;
+                let (own_q, kv) = qkv.row(row).split_at(q_dim);
+                q.row_mut(row).copy_from_slice(own_q);
+                batch.sequence.write(l, tokens.pos[row], &kv[..kv_dim], &kv[kv_dim..])?;
                 row += 1;
             }
         }
