@@ -72,6 +72,13 @@ impl Id {
         }
     }
 
+    /// When it was minted: the first ten digits behind the prefix (ULID spec).
+    pub fn unix_ms(&self) -> u64 {
+        let ulid = &self.0.as_bytes()[self.0.len() - 26..];
+        let digit = |byte: &u8| CROCKFORD.iter().position(|known| known == byte).unwrap_or(0) as u64;
+        ulid[..10].iter().fold(0, |time, byte| time << 5 | digit(byte)) & 0xffff_ffff_ffff
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -93,6 +100,8 @@ mod tests {
         let late = Id::new(IdKind::Document, 1_001, 0);
         assert!(early < late);
         assert_eq!(Id::parse(IdKind::Document, early.as_str()).unwrap(), early);
+        assert_eq!((early.unix_ms(), late.unix_ms()), (1_000, 1_001));
+        assert_eq!(Id::new(IdKind::Answer, 0xffff_ffff_ffff, 5).unix_ms(), 0xffff_ffff_ffff);
     }
 
     #[test]

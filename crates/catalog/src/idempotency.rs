@@ -27,7 +27,10 @@ pub struct Reply {
     pub status: u16,
     /// JSON object of the headers worth repeating.
     pub headers: Value,
+    /// Of a stream: the id of the answer whose events it repeats.
     pub body: Vec<u8>,
+    /// What the upload held that was replied to.
+    pub content: Option<Digest>,
 }
 
 /// What a reply tells of: it is forgotten with it.
@@ -43,7 +46,7 @@ const KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
 
 impl Catalog {
     /// Claims a key for a request; of many at once one is [`Begun::New`]. `route`: method and path; `fingerprint`:
-    /// digest of the body.
+    /// digest of the rest of it, but for the content of an upload.
     pub async fn begin_request(
         &self,
         owner: &str,
@@ -94,7 +97,8 @@ impl Catalog {
         let mut tx = self.write().await?;
         let (answer, corpus) = (about.answer.as_ref().map(Id::as_str), about.corpus.as_ref().map(Id::as_str));
         let kept = sqlx::query(
-            "UPDATE idempotency SET state = 'done', status = ?3, headers = ?4, body = ?5, answer_id = ?6, corpus_id = ?7
+            "UPDATE idempotency SET state = 'done', status = ?3, headers = ?4, body = ?5, answer_id = ?6, corpus_id = ?7,
+                content = ?8
              WHERE owner_id = ?1 AND key = ?2
                AND (?6 IS NULL OR EXISTS (SELECT 1 FROM answer WHERE id = ?6 AND source_removed = 0))
                AND (?7 IS NULL OR EXISTS (SELECT 1 FROM corpus WHERE id = ?7))",
@@ -106,6 +110,7 @@ impl Catalog {
         .bind(&reply.body)
         .bind(answer)
         .bind(corpus)
+        .bind(reply.content.as_ref().map(|digest| &digest.0[..]))
         .execute(&mut *tx)
         .await?;
         if kept.rows_affected() == 0 {
@@ -160,5 +165,6 @@ fn read(row: &SqliteRow) -> Result<Reply> {
         })?,
         headers: row.json("headers")?,
         body: row.try_get("body")?,
+        content: row.opt_digest("content")?,
     })
 }

@@ -89,8 +89,13 @@ impl Client {
 
     #[track_caller]
     pub fn upload(&self, corpus: &str, files: &[(&str, &[u8])]) -> Reply {
-        let media_type = format!("multipart/form-data; boundary={BOUNDARY}");
-        self.send("POST", &documents(corpus), Some((&media_type, &multipart(files))))
+        self.send_upload(corpus, BOUNDARY, &multipart(files))
+    }
+
+    #[track_caller]
+    pub fn send_upload(&self, corpus: &str, boundary: &str, body: &[u8]) -> Reply {
+        let media_type = format!("multipart/form-data; boundary={boundary}");
+        self.send("POST", &documents(corpus), Some((&media_type, body)))
     }
 
     /// Makes a corpus and gives its id.

@@ -1,7 +1,8 @@
 //! `Idempotency-Key`: a POST that is sent again does nothing twice.
 
 use super::{
-    client::{answers, documents},
+    client::{BOUNDARY, answers, documents, multipart},
+    reply::Reply,
     server::{Server, key, notes},
 };
 use crate::{documents::HONEY_QUESTION, program::Bench};
@@ -44,12 +45,35 @@ fn the_same_request_again_gets_the_same_reply_and_does_nothing() {
     api.wait_for(one["job_id"].as_str().unwrap());
     assert_eq!((count(&api.get("/v1/jobs").ok()), count(&api.get(&documents(&corpus)).ok())), (1, 3));
     upload.upload(&corpus, &notes()[..1]).refused(422, "idempotency_key_reused");
+    let files = String::from_utf8(multipart(&notes())).unwrap();
+    let other = files.replacen("stoneware", "Stoneware", 1);
+    assert_ne!(other, files);
+    upload.send_upload(&corpus, BOUNDARY, other.as_bytes()).refused(422, "idempotency_key_reused");
+    let elsewhere = upload.send_upload(&corpus, "another", files.replace(BOUNDARY, "another").as_bytes());
+    assert_eq!((elsewhere.ok(), elsewhere.header(REPLAYED)), (one, "true"));
 
     let ask = api.with("idempotency-key", "ask");
     let question = json!({ "question": HONEY_QUESTION });
     let (one, two) = (ask.post(&answers(&corpus), &question), ask.post(&answers(&corpus), &question));
     assert_eq!((one.ok(), two.header(REPLAYED)), (two.ok(), "true"));
     assert_eq!(count(&api.get(&answers(&corpus)).ok()), 1);
+
+    let streamed = json!({ "question": HONEY_QUESTION, "stream": true });
+    let chat = json!({ "model": format!("corpus:{corpus}"), "stream": true,
+        "messages": [{ "role": "user", "content": HONEY_QUESTION }] });
+    for (key, path, body) in
+        [("stream", &answers(&corpus)[..], streamed), ("chat", "/v1/chat/completions", chat)]
+    {
+        let ask = api.with("idempotency-key", key);
+        let before = count(&api.get(&answers(&corpus)).ok());
+        let (one, two) = (ask.post(path, &body), ask.post(path, &body));
+        assert_eq!((one.status, one.header(REPLAYED), two.header(REPLAYED)), (200, "", "true"));
+        // Said in other pieces or not, it is the same answer.
+        let last = |reply: &Reply| reply.text().lines().rev().find(|line| line.len() > 20).map(str::to_owned);
+        assert_eq!(last(&one), last(&two));
+        assert!(two.text().contains(&said_id(&one)), "{}", two.text());
+        assert_eq!(count(&api.get(&answers(&corpus)).ok()), before + 1);
+    }
 
     server.kill();
     let server = Server::start(&bench);
@@ -60,6 +84,13 @@ fn the_same_request_again_gets_the_same_reply_and_does_nothing() {
     let anew = once.post("/v1/corpora", &body);
     assert_eq!((anew.status, anew.header(REPLAYED)), (201, ""), "told of a corpus that is gone");
     assert_ne!(anew.json()["id"], corpus);
+}
+
+/// The id that the events of an answer tell first.
+fn said_id(stream: &Reply) -> String {
+    let text = stream.text();
+    let at = text.find("ans_").unwrap_or_else(|| panic!("{text}"));
+    text[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
 }
 
 #[test]

@@ -6,7 +6,7 @@ const ROUTE: &str = "POST /v1/corpora";
 const DAY: u64 = 24 * 60 * 60 * 1_000;
 
 fn reply(body: &str) -> Reply {
-    Reply { status: 201, headers: json!({"location": "/v1/corpora/x"}), body: body.into() }
+    Reply { status: 201, headers: json!({"location": "/v1/corpora/x"}), body: body.into(), content: None }
 }
 
 #[tokio::test]

@@ -83,7 +83,8 @@ async fn streamed(catalog: &Catalog, corpus: &Id, document: &Document, key: &str
     assert!(catalog.append_events(&id, &[said(&MARKER.repeat(400))]).await.unwrap());
     if complete {
         catalog.complete_answer(&id, &answer(corpus, document)).await.unwrap();
-        let reply = Reply { status: 200, headers: json!({}), body: MARKER.repeat(400).into_bytes() };
+        let reply =
+            Reply { status: 200, headers: json!({}), body: MARKER.repeat(400).into_bytes(), content: None };
         let about = About { answer: Some(id.clone()), corpus: Some(corpus.clone()) };
         catalog.finish_request(LOCAL_OWNER, key, &reply, &about).await.unwrap();
         let again = catalog.begin_request(LOCAL_OWNER, key, "POST /v1/answers", digest(1)).await.unwrap();
@@ -121,7 +122,7 @@ async fn removal_takes_events_and_replies_of_complete_and_running_answers() {
     // The running one goes on: nothing more is kept of what it says, and its last word is stored scrubbed.
     assert!(!catalog.append_events(&running, &[said(MARKER)]).await.unwrap());
     catalog.complete_answer(&running, &answer(&corpus, &document)).await.unwrap();
-    let reply = Reply { status: 200, headers: json!({}), body: MARKER.into() };
+    let reply = Reply { status: 200, headers: json!({}), body: MARKER.into(), content: None };
     let about = About { answer: Some(running.clone()), corpus: None };
     catalog.finish_request(LOCAL_OWNER, "two", &reply, &about).await.unwrap();
     for (key, id) in [("one", &complete), ("two", &running)] {

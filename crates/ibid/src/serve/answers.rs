@@ -14,7 +14,7 @@ use super::{
 use crate::rest::{self, List};
 use answer::{AskRequest, Mode};
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
     http::{HeaderMap, StatusCode, header::LOCATION},
     response::{IntoResponse, Response},
@@ -83,6 +83,11 @@ impl From<AnswerMode> for Mode {
     }
 }
 
+/// The answer a request asked for. In the extensions of a request: it was asked for before, under the same
+/// Idempotency-Key, and is listened to again. In those of a response: it is a stream of this answer.
+#[derive(Debug, Clone)]
+pub struct Asked(pub Id);
+
 /// Ask a corpus a question
 ///
 /// Waits for the answer; with `stream` its events as they come; with `Prefer: respond-async` a place to look for it.
@@ -94,17 +99,22 @@ pub async fn ask(
     State(service): State<Arc<Service>>,
     caller: Caller,
     Path(corpus): Path<String>,
+    before: Option<Extension<Asked>>,
     headers: HeaderMap,
     Body(new): Body<NewAnswer>,
 ) -> Result<Response, Refusal> {
     caller.allow(Scope::Ask)?;
     let corpus = caller.corpus(&service, &corpus).await?;
-    let live = accept(&service, &caller, &corpus, &new).await?;
+    let live = match before {
+        Some(Extension(Asked(id))) => told(&service, &caller, &id).await?,
+        None => accept(&service, &caller, &corpus, &new).await?,
+    };
     let id = live.id.to_string();
     // Known before its first event, which comes when its turn does: it can be stopped and found again until then.
     let location = [(LOCATION, format!("/v1/answers/{id}"))];
     if new.stream {
-        return Ok((location, answer_events::stream(Follow::Live(live), 0)).into_response());
+        let asked = Extension(Asked(live.id.clone()));
+        return Ok((location, asked, answer_events::stream(Follow::Live(live), 0)).into_response());
     }
     if prefers_async(&headers) {
         let accepted = rest::stored_answer(&service.catalog().answer(&caller.owner, &id).await?);
@@ -156,6 +166,15 @@ pub async fn accept(
         Ok::<_, catalog::Error>(questions.enqueue(place, catalog.answer(&owner, id.as_str()).await?))
     });
     Ok(accepted.await??)
+}
+
+/// An accepted answer with all that was said: while it is made, or afterwards.
+pub async fn told(service: &Service, caller: &Caller, id: &Id) -> Result<Arc<Live>, Refusal> {
+    let stored = find(service, caller, id.as_str()).await?;
+    match service.questions.live(id.as_str()) {
+        Some(live) => Ok(live),
+        None => Ok(Arc::new(Live::over(&stored, answer_events::stored(service, &stored, 0).await?))),
+    }
 }
 
 async fn request(service: &Service, corpus: &Corpus, new: &NewAnswer) -> Result<AskRequest, Refusal> {

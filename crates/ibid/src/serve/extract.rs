@@ -20,7 +20,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Body<T> {
 
     async fn from_request(request: Request, service: &Arc<Service>) -> Result<Self, Refusal> {
         let read = tokio::time::timeout(BODY_TIME, Json::<T>::from_request(request, service)).await;
-        match read.map_err(|_| too_slow())? {
+        match read.map_err(|_| too_slow(BODY_TIME))? {
             Ok(Json(value)) => Ok(Self(value)),
             Err(rejection) if rejection.status() == 413 => {
                 Err(too_long(service.settings.service.request_bytes))
@@ -33,8 +33,8 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Body<T> {
 /// For a body that is held in memory.
 pub const BODY_TIME: Duration = Duration::from_secs(30);
 
-pub fn too_slow() -> Refusal {
-    Refusal::new(408, "too_slow", format!("the request did not come within {} s", BODY_TIME.as_secs()))
+pub fn too_slow(time: Duration) -> Refusal {
+    Refusal::new(408, "too_slow", format!("the request did not come within {} s", time.as_secs()))
 }
 
 /// Of a body that is held in memory.

@@ -1,23 +1,25 @@
 //! `Idempotency-Key`: a POST that is sent again does nothing twice (draft-ietf-httpapi-idempotency-key-header-07). The
 //! reply to the first one is kept for a day and given again.
 //!
-//! The same request means: same caller's rights, method, path, query, content type, `Prefer` and body. An upload cannot
-//! be hashed before it is carried out, for it is never held in memory: there its length stands for its bytes, and a
-//! length has to be given. An upload of other files of the very same length under a used key is taken for the first.
+//! The same request means: same caller's rights, method, path, query, content type, `Prefer` and body. An upload is never
+//! held in memory, so that it is hashed while it is carried out; sent again, it is read to its end and compared. A
+//! stream is not kept: the same request listens to the same answer again, from its beginning.
 
 use super::{
+    answers::Asked,
     caller::Caller,
     extract::{BODY_TIME, too_long, too_slow},
     guard::same_request,
     refusal::Refusal,
     service::Service,
+    upload_digest::{UploadDigest, watch},
 };
 use axum::{
     body::{Body, HttpBody, to_bytes},
     extract::{Request, State},
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-        header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
+        header::{CONTENT_TYPE, LOCATION},
         request::Parts,
     },
     middleware::Next,
@@ -25,15 +27,22 @@ use axum::{
 };
 use base::{Id, IdKind};
 use catalog::{About, Begun, Digest, Reply};
-use serde_json::{Map, Value};
-use std::sync::Arc;
+use serde_json::{Map, Value, json};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+use tokio_stream::StreamExt;
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const STREAM: &str = "text/event-stream";
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Longest key.
 const KEY_LIMIT: usize = 255;
 /// Longest reply that is kept.
 const REPLY_LIMIT: u64 = 1 << 20;
+/// An upload that is compared with the first has to go on within this time.
+const PACE: Duration = Duration::from_secs(60);
 /// Its reply sets a cookie, and its caller is not known yet; logging in twice harms nobody.
 const SESSION: &str = "/v1/session";
 
@@ -71,18 +80,14 @@ pub async fn idempotent(State(service): State<Arc<Service>>, request: Request, n
     work.await.unwrap_or_else(stopped)
 }
 
-/// Errors: 401 for an unknown caller, 411, 413 and 422 for what cannot be carried out once.
+/// Errors: 401 for an unknown caller, 413 and 422 for what cannot be carried out once.
 async fn read(service: &Service, request: Request) -> Result<(Keyed, Request), Refusal> {
     let key = checked_key(request.headers())?;
     let caller = Caller::identify(service, request.headers()).await?;
     let (parts, body) = request.into_parts();
     let upload = media_type(&parts.headers).starts_with("multipart/");
     let (stated, body) = if upload {
-        let Some(length) = parts.headers.get(CONTENT_LENGTH) else {
-            let detail = "an upload with an Idempotency-Key needs a Content-Length";
-            return Err(Refusal::new(411, "length_required", detail));
-        };
-        (length.as_bytes().to_vec(), body)
+        (Vec::new(), body)
     } else {
         let bytes = whole(body, service.settings.service.request_bytes).await?;
         (bytes.to_vec(), Body::from(bytes))
@@ -118,7 +123,7 @@ fn checked_key(headers: &HeaderMap) -> Result<String, Refusal> {
 
 async fn whole(body: Body, limit: u64) -> Result<axum::body::Bytes, Refusal> {
     let read = tokio::time::timeout(BODY_TIME, to_bytes(body, usize::try_from(limit).unwrap_or(usize::MAX)));
-    read.await.map_err(|_| too_slow())?.map_err(|error| {
+    read.await.map_err(|_| too_slow(BODY_TIME))?.map_err(|error| {
         if error.into_inner().is::<http_body_util::LengthLimitError>() {
             return too_long(limit);
         }
@@ -132,7 +137,7 @@ fn media_type(headers: &HeaderMap) -> String {
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// `stated`: the body, or what stands for it. A caller with other rights asks something else: what one key was told
+/// `stated`: the body, unless it is an upload. A caller with other rights asks something else: what one key was told
 /// must not reach another that may see less.
 fn fingerprint(caller: &Caller, parts: &Parts, stated: &[u8]) -> Digest {
     let scopes: Vec<&str> = caller.scopes.iter().map(|scope| scope.as_str()).collect();
@@ -162,7 +167,7 @@ async fn once(
 ) -> Result<Response, Refusal> {
     let catalog = service.catalog();
     match catalog.begin_request(&keyed.owner, &keyed.key, &keyed.route, keyed.fingerprint).await? {
-        Begun::Replay(reply) => return Ok(replayed(reply)),
+        Begun::Replay(reply) => return again(service, keyed, reply, request, next).await,
         Begun::Running => {
             let detail =
                 "the request with this Idempotency-Key is being carried out; send it again in a moment";
@@ -170,18 +175,25 @@ async fn once(
             refusal.retry_after_s = Some(1);
             return Err(refusal);
         }
-        Begun::OtherBody => {
-            let detail = "this Idempotency-Key was used for another request; make a new one for each";
-            return Err(Refusal::new(422, "idempotency_key_reused", detail));
-        }
+        Begun::OtherBody => return Err(other_request()),
         Begun::New => {}
     }
+    let (request, passed) = match UploadDigest::new(request.headers()).filter(|_| keyed.upload) {
+        Some(digest) => {
+            let (parts, body) = request.into_parts();
+            let (body, passed) = watch(body, digest);
+            (Request::from_parts(parts, body), Some(passed))
+        }
+        None => (request, None),
+    };
     let kept = match tokio::spawn(same_request(next.run(request))).await {
         Ok(response) => keep(keyed, response).await,
         Err(_) => Err(Refusal::new(500, "internal", "a handler stopped unexpectedly").into_response()),
     };
     let (response, noted) = match kept {
-        Ok((response, reply, about)) => {
+        Ok((response, mut reply, about)) => {
+            reply.content =
+                passed.and_then(|passed| passed.lock().unwrap_or_else(PoisonError::into_inner).finish());
             (response, catalog.finish_request(&keyed.owner, &keyed.key, &reply, &about).await)
         }
         Err(response) => (response, catalog.forget_request(&keyed.owner, &keyed.key).await),
@@ -193,10 +205,66 @@ async fn once(
     Ok(response)
 }
 
-/// The reply as it is kept; `Err`: the response, of which nothing is to be kept. Streams can be taken up elsewhere, and
-/// what failed here or for want of room may go well the next time.
+fn other_request() -> Refusal {
+    let detail = "this Idempotency-Key was used for another request; make a new one for each";
+    Refusal::new(422, "idempotency_key_reused", detail)
+}
+
+/// The first reply, or the stream of the same answer.
+///
+/// Errors: 422 for an upload of other files.
+async fn again(
+    service: &Service,
+    keyed: &Keyed,
+    reply: Reply,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    let mut response = match answer_of(&reply) {
+        Some(answer) => {
+            request.extensions_mut().insert(Asked(answer));
+            next.run(request).await
+        }
+        None if keyed.upload => {
+            let held = upload_digest(request, service.settings.service.upload_bytes).await?;
+            if held.is_none() || held != reply.content {
+                return Err(other_request());
+            }
+            kept(reply)
+        }
+        None => kept(reply),
+    };
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    Ok(response)
+}
+
+/// Reads an upload to its end. Errors: 400, 408 and 413 when it does not come to one.
+async fn upload_digest(request: Request, limit: u64) -> Result<Option<Digest>, Refusal> {
+    let Some(mut digest) = UploadDigest::new(request.headers()) else { return Ok(None) };
+    let (mut pieces, mut bytes) = (request.into_body().into_data_stream(), 0);
+    while let Some(piece) = tokio::time::timeout(PACE, pieces.next()).await.map_err(|_| too_slow(PACE))? {
+        let piece =
+            piece.map_err(|_| Refusal::new(400, "bad_multipart", "the request ended before its body did"))?;
+        bytes += piece.len() as u64;
+        if bytes > limit {
+            let detail = format!("the request has more than upload_bytes = {limit} bytes");
+            return Err(Refusal::new(413, "too_long", detail));
+        }
+        digest.update(&piece);
+    }
+    Ok(digest.finish())
+}
+
+/// The reply as it is kept; `Err`: the response, of which nothing is to be kept. What failed here or for want of room may
+/// go well the next time.
 async fn keep(keyed: &Keyed, response: Response) -> Result<(Response, Reply, About), Response> {
     let status = response.status();
+    if let Some(Asked(answer)) = response.extensions().get().cloned() {
+        let headers = json!({ CONTENT_TYPE.as_str(): STREAM });
+        let body = answer.as_str().into();
+        let reply = Reply { status: status.as_u16(), headers, body, content: None };
+        return Ok((response, reply, About { answer: Some(answer), corpus: None }));
+    }
     let length = response.body().size_hint().exact();
     let Some(length) = length.filter(|length| *length <= REPLY_LIMIT && worth_keeping(keyed, status)) else {
         return Err(response);
@@ -212,7 +280,8 @@ async fn keep(keyed: &Keyed, response: Response) -> Result<(Response, Reply, Abo
         }
     }
     let about = about(&bytes);
-    let reply = Reply { status: status.as_u16(), headers: Value::Object(headers), body: bytes.to_vec() };
+    let (headers, body) = (Value::Object(headers), bytes.to_vec());
+    let reply = Reply { status: status.as_u16(), headers, body, content: None };
     let response = Response::from_parts(parts, Body::from(bytes));
     match about {
         Some(about) if !keyed.answers || !status.is_success() || about.answer.is_some() => {
@@ -228,7 +297,14 @@ fn worth_keeping(keyed: &Keyed, status: StatusCode) -> bool {
     if keyed.upload { status.is_success() } else { !refused }
 }
 
-fn replayed(reply: Reply) -> Response {
+/// Of a reply that was a stream.
+fn answer_of(reply: &Reply) -> Option<Id> {
+    let streamed = reply.headers[CONTENT_TYPE.as_str()] == STREAM;
+    let id = std::str::from_utf8(&reply.body).ok().filter(|_| streamed)?;
+    Id::parse(IdKind::Answer, id).ok()
+}
+
+fn kept(reply: Reply) -> Response {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, Body::from(reply.body)).into_response();
     for (name, value) in reply.headers.as_object().into_iter().flatten() {
@@ -237,7 +313,6 @@ fn replayed(reply: Reply) -> Response {
             response.headers_mut().insert(name, value);
         }
     }
-    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     response
 }
 
@@ -271,7 +346,6 @@ fn note(noted: &mut Option<Id>, kind: IdKind, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn keys_are_visible_ascii_and_given_once() {

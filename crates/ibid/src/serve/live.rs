@@ -52,6 +52,12 @@ impl Live {
         }
     }
 
+    /// One that has ended, from what the catalog holds of it.
+    pub fn over(answer: &catalog::Answer, events: Vec<AnswerEvent>) -> Self {
+        let told = watch::Sender::new((events.len(), true));
+        Self { said: Mutex::new(Said { events, keeper: None }), told, ..Self::new(answer) }
+    }
+
     /// Stores what is told from now on, until [`Live::flush`].
     pub fn keep_events(&self, catalog: Catalog, model_fingerprint: String) -> JoinHandle<()> {
         let (sender, receiver) = mpsc::unbounded_channel();

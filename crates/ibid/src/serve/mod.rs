@@ -32,6 +32,7 @@ mod session;
 mod text;
 mod turns;
 mod upload;
+mod upload_digest;
 mod usage;
 mod web;
 

@@ -6,7 +6,7 @@ mod reply;
 mod request;
 
 use super::{
-    answers::{accept, finished},
+    answers::{Asked, accept, finished, told},
     caller::Caller,
     description::ChatStreamEvent,
     extract::too_long,
@@ -15,7 +15,7 @@ use super::{
     service::Service,
 };
 use axum::{
-    Json,
+    Extension, Json,
     body::Bytes,
     extract::{State, rejection::BytesRejection},
     http::{StatusCode, header::RETRY_AFTER},
@@ -99,6 +99,7 @@ impl IntoResponse for ChatError {
 pub async fn complete(
     State(service): State<Arc<Service>>,
     caller: Result<Caller, Refusal>,
+    before: Option<Extension<Asked>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ChatError> {
     let caller = caller?;
@@ -116,10 +117,14 @@ pub async fn complete(
         None => return Err(ChatError::no_model(&request.model)),
     };
     let question = request.question()?;
-    let live = accept(&service, &caller, &corpus, &question).await?;
+    let live = match before {
+        Some(Extension(Asked(id))) => told(&service, &caller, &id).await?,
+        None => accept(&service, &caller, &corpus, &question).await?,
+    };
     let chat = Chat::new(&request.model, &live.id);
     if request.stream == Some(true) {
-        return Ok(stream(service, caller, live, chat, request.includes_usage()));
+        let asked = Extension(Asked(live.id.clone()));
+        return Ok((asked, stream(service, caller, live, chat, request.includes_usage())).into_response());
     }
     live.ended().await;
     let answer = finished(&service, &caller, &live).await?;

@@ -21,7 +21,7 @@ pub struct Chat {
 
 impl Chat {
     pub fn new(model: &str, answer: &Id) -> Self {
-        let created = catalog::now_ms() / 1_000;
+        let created = answer.unix_ms() / 1_000;
         Self { id: format!("chatcmpl-{answer}"), model: model.to_owned(), created }
     }
 
