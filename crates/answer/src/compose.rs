@@ -43,7 +43,7 @@ pub fn compose(
     store: &kv::Store,
     candidate: &Candidate,
 ) -> Result<std::result::Result<ComposedPassage, DamagedPart>> {
-    let sequence = engine.sequence();
+    let sequence = engine.sequence()?;
     let header_blocks = sequence.n_blocks();
     let mut composed =
         ComposedPassage { sequence, blocks: Vec::new(), header_blocks, reused_tokens: 0, bytes_read: 0 };

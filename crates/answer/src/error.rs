@@ -3,6 +3,8 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    #[error("{option} is for models that {models}; leave it out")]
+    EvalOption { option: &'static str, models: &'static str },
     #[error("the question is empty; ask something")]
     EmptyQuestion,
     #[error("the question has {tokens} tokens, at most {limit} fit; shorten it")]

@@ -73,15 +73,16 @@ impl Context {
         sources
     }
 
-    /// A sequence behind all segments, `hidden` tokens of them out of sight; `Ok(Err(part))` for one that has to be computed again.
-    pub fn compose(
+    /// All segments in the order of the documents; `Ok(Err(part))` for one that has to be computed again.
+    pub fn segments(
         &self,
         engine: &Engine,
         store: &kv::Store,
-        hidden: &[(SegmentId, Range<u64>)],
-    ) -> Result<std::result::Result<(Sequence, Arc<Stream>), DamagedPart>> {
+    ) -> Result<std::result::Result<Vec<Segment>, DamagedPart>> {
+        let mut owned: Vec<_> = self.owners.iter().collect();
+        owned.sort_by_key(|(_, place)| **place);
         let mut segments: Vec<Segment> = Vec::new();
-        for (id, (document, part)) in &self.owners {
+        for (id, (document, part)) in owned {
             let (document, part) = (&self.documents[*document], &self.parts[*document][*part]);
             let damaged = |reason: String| DamagedPart {
                 version: document.version.id,
@@ -100,8 +101,23 @@ impl Context {
             }
             segments.push(segment);
         }
-        let mut sequence = engine.sequence();
-        let stream = sequence.stream(segments, hidden);
+        Ok(Ok(segments))
+    }
+
+    /// A sequence behind all segments, `hidden` tokens of them out of sight; `Ok(Err(part))` as of
+    /// [`Context::segments`].
+    pub fn compose(
+        &self,
+        engine: &Engine,
+        store: &kv::Store,
+        hidden: &[(SegmentId, Range<u64>)],
+    ) -> Result<std::result::Result<(Sequence, Arc<Stream>), DamagedPart>> {
+        let segments = match self.segments(engine, store)? {
+            Ok(segments) => segments,
+            Err(part) => return Ok(Err(part)),
+        };
+        let mut sequence = engine.sequence()?;
+        let stream = sequence.stream(segments, hidden)?;
         Ok(Ok((sequence, stream)))
     }
 

@@ -198,6 +198,11 @@ pub struct Eval {
     #[arg(long)]
     #[serde(default)]
     pub hide_gold: bool,
+    /// Read the documents anew, one behind the other, instead of opening their stored rows: the difference is what
+    /// reading each alone costs. Nothing is cited then (models that see whole corpora)
+    #[arg(long, conflicts_with = "hide_gold")]
+    #[serde(default)]
+    pub exact: bool,
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]

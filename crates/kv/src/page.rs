@@ -171,6 +171,28 @@ impl PageBuf {
         Ok(())
     }
 
+    /// Copies one token's stored K and V bit for bit. Panics when a slot is out of range or the pages are of two kinds.
+    pub fn copy_row(&mut self, slot: usize, from: &Self, from_slot: usize) {
+        assert!((self.shape, self.dtype) == (from.shape, from.dtype), "pages of two kinds");
+        assert!(slot < PAGE_TOKENS && from_slot < PAGE_TOKENS, "a page has {PAGE_TOKENS} slots");
+        let (shape, dtype) = (self.shape, self.dtype);
+        let sections = Sections::of(shape, dtype);
+        let (value, scale, row) =
+            (dtype.value_bytes(), dtype.scale_bytes(), shape.head_dim * dtype.value_bytes());
+        let (from, to) = (from.as_bytes(), self.as_bytes_mut());
+        // `n` runs of 64 items, one of each slot.
+        let mut copy = |start: usize, n: usize, bytes: usize| {
+            for run in 0..n {
+                let at = |slot: usize| start + (run * PAGE_TOKENS + slot) * bytes;
+                to[at(slot)..][..bytes].copy_from_slice(&from[at(from_slot)..][..bytes]);
+            }
+        };
+        copy(0, shape.row_values(), value);
+        copy(sections.k_scales, shape.n_kv_heads * shape.key_groups(), scale);
+        copy(sections.v, shape.n_kv_heads, row);
+        copy(sections.v_scales, shape.n_kv_heads, scale);
+    }
+
     /// Gives one token's K and V back as attend sees them. Panics when `slot` or a length is out of range.
     pub fn read_row(&self, slot: usize, k: &mut [f32], v: &mut [f32]) {
         self.check_row(slot, k.len(), v.len());

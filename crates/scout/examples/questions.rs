@@ -62,7 +62,7 @@ fn some_ids(n: usize, seed: usize) -> Vec<u32> {
 
 fn contexts(engine: &Engine) -> Result<Vec<Sequence>> {
     let context = |seed| {
-        let mut sequence = engine.sequence();
+        let mut sequence = engine.sequence()?;
         let ids = some_ids(CONTEXT, seed);
         engine.step(&mut [Step { sequence: &mut sequence, ids: &ids, logits: 0..0, mass: None }])?;
         Ok(sequence)

@@ -3,9 +3,9 @@
 use crate::{
     Error, Result,
     config::{ModelConfig, model_name},
-    forward::{Model, Run},
+    forward::{Batch, Model, Run},
     plan::Reach,
-    prefill::PartPages,
+    prefill::TILE,
     scheduler::Scheduler,
     sequence::Sequence,
     template::ChatTemplate,
@@ -16,7 +16,10 @@ use kv::{
     Context, ContextId, Dtype, PAGE_TOKENS, PageBuf, PageOrder, PageShape, RowKind, Segment, SegmentSpec,
     StoredLayer,
 };
-use std::{ops::ControlFlow, path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 /// The instruction every part is computed behind. Changing it makes every segment a miss.
 const INSTRUCTION: &str = "Answer the question from the text alone. Use the words of the text. \
@@ -55,8 +58,9 @@ pub struct Header {
     pub ids: Vec<u32>,
     /// Between the user's words and the answer: end of turn, start of the assistant's.
     pub suffix_ids: Vec<u32>,
-    /// `[n_layers]`, pages; filled when the header was prefilled or loaded.
-    pages: Vec<Vec<Arc<PageBuf>>>,
+    /// `[layers that see everything][pages]`; made when the first sequence begins, so that opening a model packs no
+    /// weights.
+    pages: OnceLock<Vec<Vec<Arc<PageBuf>>>>,
 }
 
 pub struct Engine {
@@ -96,12 +100,12 @@ impl Engine {
             ids: tokenizer.encode_prompt(&before).map_err(in_model)?,
             suffix_ids: tokenizer.encode_prompt(&after).map_err(in_model)?,
             text: before,
-            pages: Vec::new(),
+            pages: OnceLock::new(),
         };
         let run = load_run(&file, &config, arithmetic)?;
         let stop_ids = stop_ids(&file, &tokenizer)?;
         let name = model_name(&file);
-        let mut engine = Self {
+        Ok(Self {
             name,
             config,
             fingerprint,
@@ -112,27 +116,37 @@ impl Engine {
             stored_layers: stored_layers(&run.reaches()),
             run,
             scheduler: Scheduler::default(),
-        };
-        let pages = engine.prefill_header()?;
-        engine.header.pages =
-            pages.pages.into_iter().map(|l| l.into_iter().map(Arc::new).collect()).collect();
-        Ok(engine)
-    }
-
-    fn prefill_header(&self) -> Result<PartPages> {
-        self.prefill_part(&self.header.ids, &mut |_| ControlFlow::Continue(()))
+        })
     }
 
     /// A new sequence that sees the header alone.
-    pub fn sequence(&self) -> Sequence {
+    pub fn sequence(&self) -> Result<Sequence> {
         let mut sequence = self.empty_sequence();
         let mut left = self.header.ids.len();
-        for page in 0..self.header.pages.first().map_or(0, Vec::len) {
-            let pages = self.header.pages.iter().map(|layer| layer[page].clone()).collect();
+        let header = self.header_pages()?;
+        for page in 0..header.first().map_or(0, Vec::len) {
+            let pages = header.iter().map(|layer| layer[page].clone()).collect();
             sequence.compose(pages, 0..left.min(PAGE_TOKENS));
             left = left.saturating_sub(PAGE_TOKENS);
         }
-        sequence
+        Ok(sequence)
+    }
+
+    /// Prefills the header once. It is a question's first step too, so that it gives way to none.
+    fn header_pages(&self) -> Result<&Vec<Vec<Arc<PageBuf>>>> {
+        if let Some(pages) = self.header.pages.get() {
+            return Ok(pages);
+        }
+        let mut sequence = self.empty_sequence();
+        for ids in self.header.ids.chunks(TILE) {
+            let batch = Batch { sequence: &mut sequence, ids, logits: 0..0, mass: None };
+            self.run.forward(&mut [batch], &mut || Ok(()))?;
+            sequence.close_chunks();
+        }
+        let (pages, _) = sequence.into_tail();
+        let pages = pages.into_iter().map(|layer| layer.into_iter().map(Arc::new).collect()).collect();
+        // Of two that were made at once, which are equal, one is kept.
+        Ok(self.header.pages.get_or_init(|| pages))
     }
 
     /// A new sequence that sees nothing.

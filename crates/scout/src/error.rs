@@ -31,6 +31,15 @@ pub enum Error {
         "the chat template does not keep the message text together, so that no header can be cut from it"
     )]
     TemplateSplitsContent,
+    #[error(
+        "segment {segment} does not hold rows computed behind {prefix}; read the documents again in this order"
+    )]
+    OtherPrefix { segment: kv::SegmentId, prefix: kv::SegmentId },
+    #[error(
+        "segment {segment} holds exact rows, which are valid behind their own prefix alone and cannot be composed with \
+         others"
+    )]
+    ExactRows { segment: kv::SegmentId },
     #[error("stopped before the end")]
     Cancelled,
     #[error(transparent)]

@@ -48,8 +48,9 @@ pub struct Batch<'a> {
 /// The model as the engine sees it, whatever the numerics.
 pub trait Run: Send + Sync {
     /// Runs all batches as one and returns their logits, `[asked rows in batch order, vocab]`.
-    /// `gate` is asked after every layer, so that interactive work goes ahead of prefill.
-    fn forward(&self, batches: &mut [Batch<'_>], gate: &mut dyn FnMut() -> Result<()>) -> Result<Rows>;
+    /// `gate` is asked after every layer, so that interactive work goes ahead of prefill, and after every window of a
+    /// stream, so that a walk over millions of tokens can be stopped.
+    fn forward(&self, batches: &mut [Batch<'_>], gate: &mut Gate<'_>) -> Result<Rows>;
     /// Cosines between the centred embeddings of `ids` and of every token, `[ids.len(), vocab]`.
     fn embedding_cosines(&self, ids: &[u32]) -> Result<Rows>;
     fn numerics(&self) -> &'static str;
@@ -57,6 +58,9 @@ pub trait Run: Send + Sync {
     /// `[n_layers]`
     fn reaches(&self) -> Arc<[Reach]>;
 }
+
+/// Whether a pass may go on; an error ends it.
+pub type Gate<'a> = dyn FnMut() -> Result<()> + 'a;
 
 /// The tokens of a pass, row by row.
 struct Tokens {
@@ -102,7 +106,14 @@ impl<O: Ops> Model<O> {
     }
 
     /// x += Wo · attend(norm(x)), appending this batch's K and V to the sequences first.
-    fn attention(&self, l: usize, x: &mut Rows, tokens: &Tokens, batches: &mut [Batch<'_>]) -> Result<()> {
+    fn attention(
+        &self,
+        l: usize,
+        x: &mut Rows,
+        tokens: &Tokens,
+        batches: &mut [Batch<'_>],
+        gate: &mut Gate<'_>,
+    ) -> Result<()> {
         let (c, layer, plan) = (&self.config, self.weights.layer(&self.ops, l)?, &self.plan[l]);
         let (q_dim, kv_dim) = (c.n_heads * c.head_dim, c.n_kv_heads * c.head_dim);
         let n = x.n_rows();
@@ -140,7 +151,7 @@ impl<O: Ops> Model<O> {
         }
 
         let mut mixed = Rows::zeros(n, q_dim);
-        self.attend(l, &q, pos, batches, &mut mixed)?;
+        self.attend(l, &q, pos, batches, &mut mixed, gate)?;
         self.ops.activations(&mixed, &mut acts);
         self.ops.matmul_add(&acts, &layer.wo, x);
         Ok(())
@@ -153,6 +164,7 @@ impl<O: Ops> Model<O> {
         pos: &[u64],
         batches: &mut [Batch<'_>],
         mixed: &mut Rows,
+        gate: &mut Gate<'_>,
     ) -> Result<()> {
         let (c, plan) = (&self.config, &self.plan[l]);
         let everything = plan.reach == Reach::Everything;
@@ -168,12 +180,11 @@ impl<O: Ops> Model<O> {
         let blocks: Vec<_> = batches.iter().map(|batch| batch.sequence.blocks(l)).collect();
         // The blocks borrow the sequences, the masses are written meanwhile: take them out for the call.
         let mut masses: Vec<_> = batches.iter().map(|b| b.mass.as_ref().map(|m| m.values.clone())).collect();
-        let (mut groups, mut all_rows) = (Vec::with_capacity(batches.len()), Vec::new());
+        let mut groups = Vec::with_capacity(batches.len());
         let mut first = 0;
         for ((batch, blocks), values) in batches.iter().zip(&blocks).zip(&mut masses) {
             let rows = first..first + batch.ids.len();
             first = rows.end;
-            all_rows.push(rows.clone());
             if everything && batch.sequence.streamed().is_some() {
                 continue;
             }
@@ -190,7 +201,7 @@ impl<O: Ops> Model<O> {
                 mass.values = values;
             }
         }
-        if everything { self.walk(l, &spec, q, &all_rows, batches, mixed) } else { Ok(()) }
+        if everything { self.walk(l, &spec, q, batches, mixed, gate) } else { Ok(()) }
     }
 
     /// Which of the layers that see everything `l` is.
@@ -307,12 +318,12 @@ pub(crate) fn check(config: &ModelConfig, sequence: &Sequence, ids: &[u32]) -> R
 }
 
 impl<O: Ops> Run for Model<O> {
-    fn forward(&self, batches: &mut [Batch<'_>], gate: &mut dyn FnMut() -> Result<()>) -> Result<Rows> {
+    fn forward(&self, batches: &mut [Batch<'_>], gate: &mut Gate<'_>) -> Result<Rows> {
         let tokens = self.admit(batches)?;
         let mut x = Rows::zeros(tokens.ids.len(), self.config.dim);
         self.ops.embed(self.weights.embedding(&self.ops)?, &tokens.ids, &mut x);
         for l in 0..self.config.n_layers {
-            self.attention(l, &mut x, &tokens, batches)?;
+            self.attention(l, &mut x, &tokens, batches, gate)?;
             self.feed_forward(l, &mut x)?;
             gate()?;
         }

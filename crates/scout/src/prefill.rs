@@ -1,6 +1,6 @@
 //! Prefill: a part's tokens behind the header become KV pages, computed as if the part stood alone.
 
-use crate::{Engine, Error, Result, forward::Batch};
+use crate::{Engine, Error, Result, forward::Batch, sequence::Sequence};
 use kv::PageBuf;
 use std::ops::ControlFlow;
 
@@ -28,7 +28,18 @@ impl Engine {
         ids: &[u32],
         control: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<PartPages> {
-        let mut sequence = self.sequence();
+        let mut sequence = self.sequence()?;
+        self.prefill_behind(&mut sequence, ids, control)?;
+        let (pages, n_tokens) = sequence.into_tail();
+        Ok(PartPages { pages, n_tokens })
+    }
+    /// Prefills `ids` behind all that `sequence` holds; otherwise like [`Engine::prefill_part`].
+    pub fn prefill_behind(
+        &self,
+        sequence: &mut Sequence,
+        ids: &[u32],
+        control: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<()> {
         let mut done = 0;
         let total = ids.len() as u64;
         let mut go_on = |done| match control(Progress { done, total }) {
@@ -36,7 +47,7 @@ impl Engine {
             ControlFlow::Break(()) => Err(Error::Cancelled),
         };
         for tile in ids.chunks(TILE) {
-            let batch = Batch { sequence: &mut sequence, ids: tile, logits: 0..0, mass: None };
+            let batch = Batch { sequence: &mut *sequence, ids: tile, logits: 0..0, mass: None };
             self.run().forward(&mut [batch], &mut || {
                 self.scheduler().give_way();
                 go_on(done)
@@ -45,7 +56,6 @@ impl Engine {
             done += tile.len() as u64;
             go_on(done)?;
         }
-        let (pages, n_tokens) = sequence.into_tail();
-        Ok(PartPages { pages, n_tokens })
+        Ok(())
     }
 }

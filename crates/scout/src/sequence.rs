@@ -6,7 +6,7 @@
 
 use crate::{Engine, Error, Result, Stream, plan::Reach};
 use compute::KvBlock;
-use kv::{Dtype, PAGE_TOKENS, PageBuf, PageShape, Segment, SegmentId};
+use kv::{Dtype, PAGE_TOKENS, PageBuf, PageShape, RowKind, Segment, SegmentId, StoredLayer};
 use std::{ops::Range, sync::Arc};
 
 /// One page of every layer that sees everything, put at `first_pos`.
@@ -77,14 +77,21 @@ impl Sequence {
     /// Puts whole segments behind what is composed so far, to be read from disk whenever they are attended to. Nothing
     /// more is composed behind them. `hidden`: tokens of segments that stay out of sight. Copies of the sequence share
     /// the stream, and walk its pages together.
-    pub fn stream(&mut self, segments: Vec<Segment>, hidden: &[(SegmentId, Range<u64>)]) -> Arc<Stream> {
+    ///
+    /// Errors: [`Error::ExactRows`] for rows that are valid elsewhere.
+    pub fn stream(
+        &mut self,
+        segments: Vec<Segment>,
+        hidden: &[(SegmentId, Range<u64>)],
+    ) -> Result<Arc<Stream>> {
         assert!(self.tail_len == 0 && self.stream.is_none(), "one stream, before the tail begins");
+        segments.iter().try_for_each(isolated)?;
         let mut stream = Stream::new(std::mem::take(&mut self.composed), segments);
         hidden.iter().for_each(|(segment, tokens)| stream.hide(segment, tokens.clone()));
         let stream = Arc::new(stream);
         self.tail_start += stream.n_tokens();
         self.stream = Some(stream.clone());
-        stream
+        Ok(stream)
     }
 
     pub(crate) fn streamed(&self) -> Option<&Arc<Stream>> {
@@ -195,6 +202,50 @@ impl Sequence {
         (pages, self.tail_len)
     }
 
+    /// Puts a segment's rows behind the tail, bit for bit.
+    pub(crate) fn restore(&mut self, segment: &Segment) -> Result<()> {
+        let first = self.tail_len as usize;
+        self.grow(segment.n_tokens() as usize);
+        for stored in segment.layers() {
+            let tail = &mut self.tail[stored.layer as usize];
+            let numbers: Vec<u64> = (stored.first_page..segment.n_pages()).collect();
+            for (number, page) in numbers.iter().zip(segment.pages(&[stored.layer], &numbers)?) {
+                for slot in 0..segment.used_slots(*number) {
+                    let at = first + *number as usize * PAGE_TOKENS + slot;
+                    tail.pages[at / PAGE_TOKENS - tail.first_page].copy_row(at % PAGE_TOKENS, &page, slot);
+                }
+            }
+        }
+        self.close_chunks();
+        Ok(())
+    }
+
+    /// The rows of the tail's last `n` tokens as a segment keeps them: all of layers that see everything, and of others
+    /// those of the open attention chunk. A chunk that ends with the tail keeps none.
+    pub(crate) fn last_rows(&self, n: u64) -> Vec<(StoredLayer, Vec<PageBuf>)> {
+        let from = self.tail_len - n;
+        let mut rows = Vec::new();
+        for (layer, (tail, reach)) in (0u32..).zip(self.tail.iter().zip(&*self.reaches)) {
+            let open = reach.chunk().map_or(0, |chunk| self.tail_len - self.tail_len % chunk).max(from);
+            if open == self.tail_len {
+                continue;
+            }
+            let first_page = (open - from) / PAGE_TOKENS as u64;
+            let mut pages = Vec::new();
+            for at in open..self.tail_len {
+                let (own, at) = ((at - from) as usize, at as usize);
+                let page = own / PAGE_TOKENS - first_page as usize;
+                if page == pages.len() {
+                    pages.push(PageBuf::new(self.shape, self.dtype));
+                }
+                let source = &tail.pages[at / PAGE_TOKENS - tail.first_page];
+                pages[page].copy_row(own % PAGE_TOKENS, source, at % PAGE_TOKENS);
+            }
+            rows.push((StoredLayer { layer, shape: self.shape, first_page }, pages));
+        }
+        rows
+    }
+
     /// A copy that shares the composed pages and owns a copy of the tail: the question is read once, then branches.
     pub fn fork(&self) -> Self {
         Self {
@@ -207,9 +258,18 @@ impl Sequence {
     }
 }
 
+fn isolated(segment: &Segment) -> Result<()> {
+    match segment.row_kind() {
+        RowKind::Isolated => Ok(()),
+        RowKind::Exact { .. } => Err(Error::ExactRows { segment: segment.id() }),
+    }
+}
+
 impl Engine {
     /// Composes slots `visible` of page `page` of a segment behind what the sequence already holds; the other slots
     /// of the page are masked.
+    ///
+    /// Errors: [`Error::ExactRows`] for rows that are valid elsewhere.
     pub fn compose(
         &self,
         sequence: &mut Sequence,
@@ -217,6 +277,7 @@ impl Engine {
         page: u64,
         visible: Range<usize>,
     ) -> Result<()> {
+        isolated(segment)?;
         sequence.compose(segment.pages(self.stored_layers(), &[page])?, visible);
         Ok(())
     }

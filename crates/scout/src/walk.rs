@@ -2,7 +2,7 @@
 
 use crate::{
     Result,
-    forward::{Batch, Model},
+    forward::{Batch, Gate, Model},
     stream::Stream,
 };
 use compute::{AttendGroup, AttendSpec, KvBlock, Ops, PAGE_LEN, Rows};
@@ -21,19 +21,18 @@ struct Packed {
 }
 
 impl<O: Ops> Model<O> {
-    /// Attends the rows of all batches that have a stream; `rows[i]`: the rows of batch `i`, `spec` as for the whole
-    /// pass. Writes those rows of `mixed`.
+    /// Attends the rows of all batches that have a stream; `spec` as for the whole pass. Writes those rows of `mixed`. `gate` is asked after every window of pages.
     pub(crate) fn walk(
         &self,
         l: usize,
         spec: &AttendSpec<'_>,
         q: &Rows,
-        rows: &[Range<usize>],
         batches: &mut [Batch<'_>],
         mixed: &mut Rows,
+        gate: &mut Gate<'_>,
     ) -> Result<()> {
         for stream in streams(batches) {
-            let packed = pack(&stream, spec, q, rows, batches);
+            let packed = pack(&stream, spec, q, batches);
             let spec = AttendSpec { q_pos: &packed.q_pos, ..spec.clone() };
             let mut walk = self.ops.walk(&spec, packed.rows.len());
             walk.least_share = LEAST_SHARE;
@@ -51,7 +50,7 @@ impl<O: Ops> Model<O> {
             stream.walk(l as u32, &mut |pages, blocks| {
                 self.ops.walk_on(&spec, &packed.q, &[group(0..all, blocks)], &mut walk);
                 listed.extend(walk.pages.drain(..).map(|page| (pages[page.block], page)));
-                Ok(())
+                gate()
             })?;
             let own: Vec<_> = packed.batches.iter().map(|(at, _)| batches[*at].sequence.blocks(l)).collect();
             let groups: Vec<AttendGroup<'_>> = packed
@@ -97,18 +96,15 @@ fn streams(batches: &[Batch<'_>]) -> Vec<Arc<Stream>> {
     streams
 }
 
-fn pack(
-    stream: &Arc<Stream>,
-    spec: &AttendSpec<'_>,
-    q: &Rows,
-    rows: &[Range<usize>],
-    batches: &[Batch<'_>],
-) -> Packed {
+fn pack(stream: &Arc<Stream>, spec: &AttendSpec<'_>, q: &Rows, batches: &[Batch<'_>]) -> Packed {
     let mut packed = Packed { rows: Vec::new(), q: Rows::default(), q_pos: Vec::new(), batches: Vec::new() };
+    let mut next = 0;
     for (at, batch) in batches.iter().enumerate() {
+        let rows = next..next + batch.ids.len();
+        next = rows.end;
         if batch.sequence.streamed().is_some_and(|own| Arc::ptr_eq(own, stream)) {
             let first = packed.rows.len();
-            packed.rows.extend(rows[at].clone());
+            packed.rows.extend(rows);
             packed.batches.push((at, first..packed.rows.len()));
         }
     }
@@ -118,4 +114,46 @@ fn pack(
         packed.q_pos.push(spec.q_pos[*row]);
     }
     packed
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Engine, Error, Numerics, forward::Batch};
+    use kv::{Disk, Segment, Store};
+    use std::{ops::ControlFlow, path::Path, sync::Arc};
+
+    /// Pages of one window of a stream, and some more.
+    const PAGES: usize = 520;
+
+    #[test]
+    fn a_walk_asks_after_every_window_whether_it_may_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/recall");
+        let engine = Engine::open(&model, Numerics::Fast, folder.path(), &mut |_| ()).unwrap();
+        let store = Store::open(Arc::new(Disk), folder.path(), 1 << 20).unwrap();
+        let ids = [70, 71, 72];
+        let pages = engine.prefill_part(&ids, &mut |_| ControlFlow::Continue(())).unwrap();
+        let mut writer = store.create(engine.segment_spec(engine.part_context(""), ids.to_vec())).unwrap();
+        for (layer, pages) in engine.stored_layers().iter().zip(&pages.pages) {
+            writer.push_page(*layer, 0, &pages[0]).unwrap();
+        }
+        let id = writer.finish().unwrap();
+        let asked_until = |stop: usize| {
+            let segments: Vec<Segment> =
+                (0..PAGES).map(|_| store.open_segment(&id).unwrap().unwrap()).collect();
+            let mut sequence = engine.sequence().unwrap();
+            sequence.stream(segments, &[]).unwrap();
+            let batch = Batch { sequence: &mut sequence, ids: &[65], logits: 0..1, mass: None };
+            let mut asked = 0;
+            let ended = engine.run().forward(&mut [batch], &mut || {
+                asked += 1;
+                if asked == stop { Err(Error::Cancelled) } else { Ok(()) }
+            });
+            (asked, ended.is_ok())
+        };
+        // Eight layers, two of which see everything in two windows each.
+        assert_eq!(asked_until(usize::MAX), (8 + 2 * 2, true));
+        // In the fourth layer, behind its first window.
+        assert_eq!(asked_until(4), (4, false));
+    }
 }

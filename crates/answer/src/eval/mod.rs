@@ -3,6 +3,7 @@
 //! An answer is right when its normalised text holds one of the accepted strings; a citation when it shares a code
 //! point with a gold span of its document; an unanswerable question when it is refused.
 
+mod exact;
 mod gold;
 mod judge;
 mod reuse;
@@ -12,7 +13,7 @@ mod together;
 pub use reuse::{Pair, Reuse};
 
 use crate::{
-    AskRequest, Mode, Result, UnitEvidence,
+    AskRequest, Error, Mode, Result, UnitEvidence,
     ask::give,
     gather::{Gathered, gather},
 };
@@ -125,6 +126,25 @@ pub struct Extras {
     pub reuse: bool,
     /// Ask with the stored rows of all gold quotes out of sight; only of models that see whole corpora.
     pub hide_gold: bool,
+    /// Read the documents anew, one behind the other, instead of opening their stored rows; only of models that see
+    /// whole corpora.
+    pub exact: bool,
+}
+
+impl Extras {
+    /// Errors: [`Error::EvalOption`] for what a model of this kind cannot be asked.
+    fn check(&self, sees_everything: bool) -> Result<()> {
+        let whole = [("--hide-gold", self.hide_gold), ("--exact", self.exact)];
+        let chosen = [("--evidence", self.evidence), ("--reuse", self.reuse)];
+        let (refused, models) = match sees_everything {
+            true => (chosen, "are given passages"),
+            false => (whole, "see whole corpora"),
+        };
+        match refused.iter().find(|(_, asked)| *asked) {
+            Some((option, _)) => Err(Error::EvalOption { option, models }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Asks every question without storing the answers. `request` carries the settings beside the question, `progress` hears
@@ -137,6 +157,7 @@ pub async fn evaluate(
     extras: Extras,
     progress: &mut (dyn FnMut(&Judged, usize, usize) + Send),
 ) -> Result<EvalReport> {
+    extras.check(ingest.engine.sees_everything())?;
     let mut golds = GoldSpans::default();
     let mut report = EvalReport {
         mode: request.mode.as_str().into(),
@@ -194,7 +215,10 @@ async fn evaluate_together(
     let sight = if extras.hide_gold { Sight::WithoutGold } else { Sight::Everything };
     let mut done = 0;
     for batch in questions.chunks(TOGETHER) {
-        let answers = together::answers(ingest, corpus, batch, request, sight, golds).await?;
+        let answers = match extras.exact {
+            true => exact::answers(ingest, corpus, batch, request).await?,
+            false => together::answers(ingest, corpus, batch, request, sight, golds).await?,
+        };
         for (question, answer) in batch.iter().zip(&answers) {
             let judged = judge(ingest, corpus, question, answer, golds).await?;
             done += 1;

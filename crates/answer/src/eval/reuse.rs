@@ -114,7 +114,7 @@ fn fresh(ingest: &Ingest, candidate: &Candidate) -> Result<Option<Sequence>> {
             ids.extend_from_slice(&segment.tokens()[span.start as usize..span.end as usize]);
         }
     }
-    let mut sequence = ingest.engine.sequence();
+    let mut sequence = ingest.engine.sequence()?;
     ingest.engine.step(&mut [Step { sequence: &mut sequence, ids: &ids, logits: 0..0, mass: None }])?;
     Ok(Some(sequence))
 }

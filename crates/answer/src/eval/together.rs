@@ -64,7 +64,8 @@ pub(super) async fn answers(
     Ok(answers)
 }
 
-async fn concluded(
+/// What was written as an answer, with the sources it looked at.
+pub(super) async fn concluded(
     ingest: &Ingest,
     snapshot: &Snapshot,
     context: &Context,

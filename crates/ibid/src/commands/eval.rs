@@ -22,7 +22,8 @@ pub async fn run(owner: &Owner, settings: &Settings, args: &Eval, out: &Out) -> 
         questions.retain(|question| question.split == *split);
     }
     let ingest = owner.ingest(settings, out).await?;
-    let extras = Extras { evidence: args.evidence, reuse: args.reuse, hide_gold: args.hide_gold };
+    let extras =
+        Extras { evidence: args.evidence, reuse: args.reuse, hide_gold: args.hide_gold, exact: args.exact };
     let mut modes = Vec::new();
     for mode in &args.mode {
         let mut request = AskRequest::new("", ask::mode(*mode));

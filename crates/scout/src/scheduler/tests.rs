@@ -1,7 +1,10 @@
 //! The scheduler over a model that writes down its passes, stops in them when told to, and fails at chosen tokens.
 
 use super::*;
-use crate::{Mass, Reach, Sequence, forward::Batch};
+use crate::{
+    Mass, Reach, Sequence,
+    forward::{Batch, Gate},
+};
 use compute::Rows;
 use kv::{Dtype, PAGE_TOKENS, PageShape};
 use std::{
@@ -26,7 +29,7 @@ impl Run for Recorder {
         Arc::new([Reach::Everything])
     }
 
-    fn forward(&self, batches: &mut [Batch<'_>], gate: &mut dyn FnMut() -> Result<()>) -> Result<Rows> {
+    fn forward(&self, batches: &mut [Batch<'_>], gate: &mut Gate<'_>) -> Result<Rows> {
         self.passes.lock().unwrap().push(batches.iter().map(|batch| batch.ids.to_vec()).collect());
         let mut rows = Vec::new();
         for batch in batches.iter_mut() {

@@ -26,7 +26,7 @@ fn step(sequence: &mut Sequence, ids: &[u32]) -> Vec<f32> {
 }
 
 fn in_one_go(ids: &[u32]) -> Vec<f32> {
-    step(&mut ENGINE.sequence(), ids)
+    step(&mut ENGINE.sequence().unwrap(), ids)
 }
 
 /// Bits, so that -0.0 and 0.0 differ; prints a row instead of all values when they do not agree.
@@ -47,7 +47,7 @@ proptest! {
         let ids = some_ids(N_TOKENS, seed);
         cuts.extend([0, N_TOKENS]);
         cuts.sort_unstable();
-        let mut sequence = ENGINE.sequence();
+        let mut sequence = ENGINE.sequence().unwrap();
         let logits: Vec<f32> =
             cuts.windows(2).flat_map(|cut| step(&mut sequence, &ids[cut[0]..cut[1]])).collect();
         assert_same_bits(&logits, &in_one_go(&ids), "split");
@@ -56,7 +56,7 @@ proptest! {
     #[test]
     fn any_batch_gives_the_same_bits(lens in prop::collection::vec(1..N_TOKENS, 2..5), seed in 0u32..1000) {
         let all_ids: Vec<Vec<u32>> = (seed..).zip(&lens).map(|(seed, &len)| some_ids(len, seed)).collect();
-        let mut sequences: Vec<Sequence> = lens.iter().map(|_| ENGINE.sequence()).collect();
+        let mut sequences: Vec<Sequence> = lens.iter().map(|_| ENGINE.sequence().unwrap()).collect();
         let mut steps: Vec<Step<'_>> = sequences
             .iter_mut()
             .zip(&all_ids)
@@ -71,7 +71,7 @@ proptest! {
 #[test]
 fn decoding_one_by_one_gives_the_same_bits() {
     let ids = some_ids(N_TOKENS, 1);
-    let mut sequence = ENGINE.sequence();
+    let mut sequence = ENGINE.sequence().unwrap();
     let logits: Vec<f32> = ids.iter().flat_map(|&id| step(&mut sequence, &[id])).collect();
     assert_same_bits(&logits, &in_one_go(&ids), "one by one");
 }
@@ -79,7 +79,7 @@ fn decoding_one_by_one_gives_the_same_bits() {
 #[test]
 fn asking_for_fewer_rows_or_for_mass_gives_the_same_bits() {
     let (ids, vocab) = (some_ids(N_TOKENS, 2), ENGINE.config().vocab);
-    let mut sequence = ENGINE.sequence();
+    let mut sequence = ENGINE.sequence().unwrap();
     let layers = 0..ENGINE.config().n_layers;
     let decoding = ENGINE
         .step(&mut [Step {
@@ -115,7 +115,7 @@ fn a_part_longer_than_a_tile_has_the_pages_of_its_tokens() {
     let ids = some_ids(700, 4);
     let part = prefill(&ids);
     assert_eq!(part.n_tokens, 700);
-    let mut sequence = ENGINE.sequence();
+    let mut sequence = ENGINE.sequence().unwrap();
     for chunk in ids.chunks(97) {
         step(&mut sequence, chunk);
     }
@@ -135,7 +135,7 @@ fn pages_read_back_from_a_segment_give_the_same_bits() {
         // A store opened anew has an empty cache: what comes back was on disk.
         let store = Store::open(Arc::new(Disk), &root, 1 << 20).unwrap();
         let segment = store.open_segment(&id).unwrap().unwrap();
-        let mut reloaded = ENGINE.sequence();
+        let mut reloaded = ENGINE.sequence().unwrap();
         for page in 0..n_tokens.div_ceil(PAGE_TOKENS) {
             let pages: Vec<Arc<PageBuf>> = (0..ENGINE.config().n_layers)
                 .map(|layer| segment.page(layer as u32, page as u64).unwrap())
@@ -154,7 +154,7 @@ fn pages_read_back_from_a_segment_give_the_same_bits() {
 #[test]
 fn a_part_composed_behind_the_header_is_a_part_just_read() {
     let (ids, question) = (some_ids(2 * PAGE_TOKENS, 7), some_ids(9, 8));
-    let mut just_read = ENGINE.sequence();
+    let mut just_read = ENGINE.sequence().unwrap();
     step(&mut just_read, &ids);
     let mut composed = composed(prefill(&ids));
     assert_eq!(composed.next_pos(), just_read.next_pos());
@@ -165,7 +165,7 @@ fn a_part_composed_behind_the_header_is_a_part_just_read() {
 #[test]
 fn a_fork_gives_the_same_bits_and_leaves_the_original_alone() {
     let (ids, more) = (some_ids(70, 9), some_ids(5, 10));
-    let mut sequence = ENGINE.sequence();
+    let mut sequence = ENGINE.sequence().unwrap();
     step(&mut sequence, &ids);
     let mut fork = sequence.fork();
     let branch = step(&mut fork, &more);
@@ -187,7 +187,7 @@ fn composed(part: PartPages) -> Sequence {
     let n_tokens = part.n_tokens as usize;
     let layers: Vec<Vec<Arc<PageBuf>>> =
         part.pages.into_iter().map(|pages| pages.into_iter().map(Arc::new).collect()).collect();
-    let mut sequence = ENGINE.sequence();
+    let mut sequence = ENGINE.sequence().unwrap();
     for page in 0..n_tokens.div_ceil(PAGE_TOKENS) {
         let pages = layers.iter().map(|layer| Arc::clone(&layer[page])).collect();
         sequence.compose(pages, 0..PAGE_TOKENS.min(n_tokens - page * PAGE_TOKENS));
@@ -217,7 +217,7 @@ fn bf16_kv_is_another_segment_and_another_split_gives_its_bits_too() {
     let spec = |engine: &Engine| engine.segment_spec(engine.part_context("Report"), ids.clone()).id();
     assert_ne!(spec(&engine), spec(&ENGINE));
     let run = |cut: usize| {
-        let mut sequence = engine.sequence();
+        let mut sequence = engine.sequence().unwrap();
         let mut logits = Vec::new();
         for ids in [&ids[..cut], &ids[cut..]] {
             let step = Step { sequence: &mut sequence, ids, logits: 0..ids.len(), mass: None };
@@ -231,7 +231,7 @@ fn bf16_kv_is_another_segment_and_another_split_gives_its_bits_too() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         assert_same_bits(&pool.install(|| run(70)), &logits, "threads over bf16 pages");
     }
-    let mut sequences = [engine.sequence(), engine.sequence()];
+    let mut sequences = [engine.sequence().unwrap(), engine.sequence().unwrap()];
     let mut steps: Vec<Step<'_>> = sequences
         .iter_mut()
         .map(|sequence| Step { sequence, ids: &ids, logits: 0..ids.len(), mass: None })

@@ -50,8 +50,8 @@ fn write_segments(root: &Path, n: u64) -> Vec<SegmentId> {
 
 fn logits(store: &Store, ids: &[SegmentId], question: &[u32]) -> Vec<f32> {
     let segments: Vec<Segment> = ids.iter().map(|id| store.open_segment(id).unwrap().unwrap()).collect();
-    let mut sequence = ENGINE.sequence();
-    sequence.stream(segments, &[]);
+    let mut sequence = ENGINE.sequence().unwrap();
+    sequence.stream(segments, &[]).unwrap();
     let last = question.len() - 1..question.len();
     let step = Step { sequence: &mut sequence, ids: question, logits: last, mass: None };
     flat(&ENGINE.step(&mut [step]).unwrap().logits)
@@ -110,8 +110,8 @@ fn sequences_on_one_stream_give_the_bits_they_give_alone() {
     let questions: Vec<Vec<u32>> =
         (1..40).map(|n| (0..1 + n % 7).map(|i| 33 + (n * 13 + i * 5) % 90).collect()).collect();
     let segments = all.iter().map(|id| store.open_segment(id).unwrap().unwrap()).collect();
-    let mut shared = ENGINE.sequence();
-    shared.stream(segments, &[]);
+    let mut shared = ENGINE.sequence().unwrap();
+    shared.stream(segments, &[]).unwrap();
     let mut sequences: Vec<_> = questions.iter().map(|_| shared.fork()).collect();
     let mut steps: Vec<Step<'_>> = sequences
         .iter_mut()
@@ -130,8 +130,8 @@ fn hidden_rows_are_not_seen_and_the_mass_falls_on_others() {
     let store = Store::open(Arc::new(Disk), folder.path(), 1 << 22).unwrap();
     let ask = |hidden: &[(SegmentId, std::ops::Range<u64>)]| {
         let segments = all.iter().map(|id| store.open_segment(id).unwrap().unwrap()).collect();
-        let mut sequence = ENGINE.sequence();
-        let stream = sequence.stream(segments, hidden);
+        let mut sequence = ENGINE.sequence().unwrap();
+        let stream = sequence.stream(segments, hidden).unwrap();
         let step = Step { sequence: &mut sequence, ids: &[65, 66], logits: 1..2, mass: Some((0..2, 0..8)) };
         let decoded = ENGINE.step(&mut [step]).unwrap();
         (decoded.stream_mass[0].clone(), stream)

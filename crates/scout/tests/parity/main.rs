@@ -5,6 +5,7 @@
 //! SmolLM2-135M-Instruct.Q4_1.gguf, and say so where it is absent.
 
 mod checkpoints;
+mod exact;
 mod golden;
 mod golden_bits;
 mod identity;

@@ -303,7 +303,7 @@ fn window_exceeded() {
 #[test]
 fn a_refused_batch_leaves_every_sequence_as_it_was() {
     let engine = open(&fixture("gguf/quantised.gguf"), Numerics::Fast);
-    let (mut first, mut second) = (engine.sequence(), engine.sequence());
+    let (mut first, mut second) = (engine.sequence().unwrap(), engine.sequence().unwrap());
     let before = first.next_pos();
     let window = engine.config().window as usize;
     for bad in [vec![engine.config().vocab as u32], vec![1; window + 1]] {

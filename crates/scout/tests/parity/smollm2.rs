@@ -136,7 +136,7 @@ fn prefill_and_decode_give_the_same_bits() {
     let engine = open(&path, Numerics::Fast);
     let ids = &VECTORS.logits_for_ids;
     let run = |pieces: &mut dyn Iterator<Item = &[u32]>| -> Vec<u32> {
-        let mut sequence = engine.sequence();
+        let mut sequence = engine.sequence().unwrap();
         let mut bits = Vec::new();
         for ids in pieces {
             let step = Step { sequence: &mut sequence, ids, logits: 0..ids.len(), mass: None };

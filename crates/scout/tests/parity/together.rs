@@ -23,7 +23,7 @@ fn ask(question: &Question<'_>, n: usize) -> Vec<f32> {
     let (layers, n_sequences) = (0..ENGINE.config().n_layers, 1 + n % 3);
     let prompts: Vec<Vec<u32>> =
         (0..n_sequences).map(|i| some_ids(1 + n * 53 + i * 7, (n * 10 + i) as u32)).collect();
-    let mut sequences: Vec<Sequence> = prompts.iter().map(|_| ENGINE.sequence()).collect();
+    let mut sequences: Vec<Sequence> = prompts.iter().map(|_| ENGINE.sequence().unwrap()).collect();
     let steps = sequences.iter_mut().zip(&prompts).map(|(sequence, ids)| Step {
         sequence,
         ids,
@@ -85,7 +85,7 @@ fn refused_callers_fail_alone() {
             let start = &start;
             scope.spawn(move || {
                 start.wait();
-                let mut sequence = ENGINE.sequence();
+                let mut sequence = ENGINE.sequence().unwrap();
                 let before = sequence.next_pos();
                 for _ in 0..20 {
                     let step = Step { sequence: &mut sequence, ids: &bad, logits: 0..0, mass: None };
@@ -106,7 +106,7 @@ fn refused_callers_fail_alone() {
 fn a_cancelled_question_fails_and_its_sequence_can_be_used_by_another() {
     let cancel = Cancel::default();
     let question = ENGINE.question("local").cancelled_by(&cancel);
-    let mut sequence = ENGINE.sequence();
+    let mut sequence = ENGINE.sequence().unwrap();
     let ids = some_ids(70, 1);
     let mut step = |question: &Question<'_>| {
         let step = Step { sequence: &mut sequence, ids: &ids, logits: 0..70, mass: None };
@@ -114,8 +114,12 @@ fn a_cancelled_question_fails_and_its_sequence_can_be_used_by_another() {
     };
     cancel.cancel();
     assert!(matches!(step(&question), Err(Error::Cancelled)));
-    let expected =
-        ENGINE.step(&mut [Step { sequence: &mut ENGINE.sequence(), ids: &ids, logits: 0..70, mass: None }]);
+    let expected = ENGINE.step(&mut [Step {
+        sequence: &mut ENGINE.sequence().unwrap(),
+        ids: &ids,
+        logits: 0..70,
+        mass: None,
+    }]);
     let got = step(&ENGINE.question("local")).unwrap();
     assert!(bits(&got) == bits(&flat(&expected.unwrap().logits)));
 }

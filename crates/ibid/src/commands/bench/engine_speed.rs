@@ -29,7 +29,7 @@ pub fn prefill(engine: &Engine, args: &BenchEngine, out: &Out) -> Result<()> {
 /// Greedy tokens behind each length.
 pub fn decode(engine: &Engine, args: &BenchEngine, out: &Out) -> Result<()> {
     let results = measure(engine, args, out, &mut |ids| {
-        let mut sequence = engine.sequence();
+        let mut sequence = engine.sequence()?;
         let context = Step { sequence: &mut sequence, ids, logits: ids.len() - 1..ids.len(), mass: None };
         let mut next = scout::greedy(engine.step(&mut [context])?.logits.row(0));
         let start = Instant::now();

@@ -51,7 +51,7 @@ impl StoredContext {
     /// Composes all of it with an empty page cache. Bytes come from the system's cache where it holds them.
     pub fn compose(&self, engine: &Engine, settings: &Settings) -> Result<Restored> {
         let store = kv::Store::open(Arc::new(kv::Disk), &self.root, cache_bytes(settings))?;
-        let mut sequence = engine.sequence();
+        let mut sequence = engine.sequence()?;
         for id in &self.segments {
             let segment = store.open_segment(id)?.context("a segment of the measurement is gone")?;
             for page in 0..segment.n_pages() {

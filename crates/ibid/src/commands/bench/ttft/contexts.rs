@@ -103,7 +103,7 @@ async fn compose_anew(
 fn prefill(engine: &Engine, ids: &[u32], out: &Out) -> Result<f64> {
     let question = question(engine);
     let start = Instant::now();
-    let mut sequence = engine.sequence();
+    let mut sequence = engine.sequence()?;
     for tile in ids.chunks(TILE) {
         engine.step(&mut [Step { sequence: &mut sequence, ids: tile, logits: 0..0, mass: None }])?;
         stop_when_cancelled(out)?;
