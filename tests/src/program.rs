@@ -42,7 +42,7 @@ impl Bench {
         Self::with_model(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/recall"))
     }
 
-    fn with_model(model: &Path) -> Self {
+    pub fn with_model(model: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("files")).unwrap();
         Self { folder, model: model.to_owned() }

@@ -10,8 +10,7 @@ use xtask::recall::{
 };
 
 /// Right answers, right citations, and right answers with the records out of sight, of `n` questions.
-fn ask_all(tokens: usize, n: usize) -> [u64; 3] {
-    let bench = Bench::with_recall_model();
+fn ask_all(bench: &Bench, tokens: usize, n: usize) -> [u64; 3] {
     let folder = bench.path("documents");
     let (_, records) = write_documents(&folder, tokens, 7).unwrap();
     let questions = bench.path("questions.json");
@@ -30,16 +29,26 @@ fn ask_all(tokens: usize, n: usize) -> [u64; 3] {
 
 #[test]
 fn records_are_found_among_4_thousand_tokens() {
-    let [right, cited, without] = ask_all(4_096, 40);
+    let [right, cited, without] = ask_all(&Bench::with_recall_model(), 4_096, 40);
     assert_eq!((right, cited, without), (40, 40, 0), "right, cited, without of 40");
 }
 
 #[test]
 fn records_are_found_among_64_thousand_tokens() {
-    let [right, cited, without] = ask_all(65_536, 200);
+    let [right, cited, without] = ask_all(&Bench::with_recall_model(), 65_536, 200);
     assert!(right >= 198, "right {right} of 200");
     assert!(cited >= 198, "cited {cited} of 200");
     assert!(without <= 10, "{without} of 200 were right without their records");
+}
+
+#[test]
+fn a_model_converted_to_int4_finds_the_same_records() {
+    let bench = Bench::with_recall_model();
+    let (source, target) = (bench.model().to_str().unwrap(), bench.path("int4"));
+    let converted = bench.run(["model", "convert", source, target.to_str().unwrap()]);
+    assert_eq!(converted.code, Some(0), "{converted:?}");
+    let [right, cited, without] = ask_all(&Bench::with_model(&target), 4_096, 40);
+    assert_eq!((right, cited, without), (40, 40, 0), "right, cited, without of 40");
 }
 
 /// Reading each document alone costs nothing against reading them one behind the other, where those are whole chunks: a
