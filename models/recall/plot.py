@@ -22,7 +22,7 @@ SHARES = [
 def main():
     runs = sorted((json.loads(path.read_text()) for path in HERE.glob("results/*.json")), key=lambda run: run["tokens"])
     tokens = [run["tokens"] for run in runs]
-    plt.rcParams.update({"svg.hashsalt": "recall", "font.size": 9})
+    plt.rcParams.update({"svg.hashsalt": "recall", "svg.fonttype": "none", "font.size": 9})
     figure, (accuracy, time) = plt.subplots(1, 2, figsize=(9, 3.4))
     for field, label, style in SHARES:
         share = [100 * run[field]["k"] / run[field]["n"] for run in runs]
