@@ -3,8 +3,6 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    #[error("{option} is for models that {models}; leave it out")]
-    EvalOption { option: &'static str, models: &'static str },
     #[error("the question is empty; ask something")]
     EmptyQuestion,
     #[error("the question has {tokens} tokens, at most {limit} fit; shorten it")]
@@ -46,6 +44,10 @@ pub enum Error {
     Kv(#[from] kv::KvError),
     #[error(transparent)]
     Tokenizer(Box<corpus::tokens::TokenizerError>),
+    #[error("{option} is for models that {models}; leave it out")]
+    EvalOption { option: &'static str, models: &'static str },
+    #[error("--exact cites nothing, so that there is nothing to quote; ask with --mode free")]
+    ExactQuote,
     #[error("question file: {detail}")]
     QuestionFile { detail: String },
     #[error("the engine's thread stopped: {0}")]

@@ -184,7 +184,7 @@ struct Pen {
 }
 
 /// Writes the answers to several questions behind copies of `sequence`, all in one batch: one walk over the stored pages
-/// serves them all. `heard` is told the first question's text whenever it grew.
+/// serves as many rows as go into a pass. `heard` is told the first question's text whenever it grew.
 pub fn write(
     question: &Question<'_>,
     sequence: &Sequence,
@@ -361,18 +361,21 @@ impl Context {
             .map(|(document, mass)| (mass.iter().map(|(_, mass)| mass).sum(), *document))
             .collect();
         by_mass.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        let mut found: Vec<(f64, Candidate)> = Vec::new();
+        let mut found: Vec<(f64, usize, Arc<Source>, usize)> = Vec::new();
         for (_, document) in by_mass.into_iter().take(PASSAGES) {
             let source = Arc::new(load(&ingest.stores, self.documents[document].version.id).await?);
             for (mass, passage) in passages_by_mass(&source, &masses[&document]) {
-                let passage = source.passages[passage].clone();
-                let mut candidate = bare_candidate(source.clone(), passage, &request.question);
-                share_mass(&mut candidate, &masses[&document], total);
-                found.push((mass, candidate));
+                found.push((mass, document, source.clone(), passage));
             }
         }
         found.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let candidates = found.into_iter().take(PASSAGES).map(|(_, candidate)| candidate).collect();
+        let ready = |(_, document, source, passage): (f64, usize, Arc<Source>, usize)| {
+            let passage = source.passages[passage].clone();
+            let mut candidate = bare_candidate(source, passage, &request.question);
+            share_mass(&mut candidate, &masses[&document], total);
+            candidate
+        };
+        let candidates: Vec<Candidate> = found.into_iter().take(PASSAGES).map(ready).collect();
         Ok(Gathered { question: crate::lexical::Question::new([]), candidates })
     }
 }

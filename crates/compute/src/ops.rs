@@ -156,7 +156,7 @@ impl Walk {
         }
     }
 
-    /// Factor that turns a listed page's weights into shares of all weight gathered.
+    /// Factor that turns a listed page's weights into shares of all weight gathered so far.
     pub fn share(&self, page: &PageWeights, n_heads: usize) -> f32 {
         let at = page.row * n_heads + page.head;
         (page.max - self.max[at]).exp() / self.sum[at]

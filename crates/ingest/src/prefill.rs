@@ -143,7 +143,7 @@ impl Ingest {
     /// A segment that was finished just before its process ended is on disk but not in the catalog.
     async fn register_found(&self, spec: &SegmentSpec) -> Result<bool> {
         let _changing = self.stores.library.changing.lock().await;
-        let (kv, id) = (self.stores.kv.clone(), spec.id());
+        let (kv, id, layers) = (self.stores.kv.clone(), spec.id(), spec.layers.clone());
         let found = blocking(move || {
             match kv.verify(&id) {
                 Ok(true) => {}
@@ -151,7 +151,12 @@ impl Ingest {
                 Err(error) if error.is_damage() => return kv.set_aside(&id, "damaged").map(|_| None),
                 Err(error) => return Err(error),
             }
-            Ok(kv.open_segment(&id)?.map(|segment| segment.file_bytes()))
+            let Some(segment) = kv.open_segment(&id)? else { return Ok(None) };
+            // An imported file can be sound and named rightly, and hold other layers than this model's.
+            if segment.layers() != layers {
+                return kv.set_aside(&id, "other layers").map(|_| None);
+            }
+            Ok(Some(segment.file_bytes()))
         })
         .await??;
         if let Some(bytes) = found {

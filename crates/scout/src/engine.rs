@@ -179,31 +179,35 @@ impl Engine {
     }
 
     /// Whether this engine would compute the very rows of `segment`, whose last `own_tokens` tokens are the document's
-    /// and whose first are its document header: the same weights, tokenizer, header, numerics and KV type.
+    /// and whose first are its document header: the same weights, tokenizer, header, numerics and KV type. A segment's
+    /// identity says nothing of the layers it holds, and its file may be a stranger's: they have to be this model's.
     pub fn computes(&self, segment: &Segment, own_tokens: u64) -> bool {
         let header_len = segment.n_tokens().saturating_sub(own_tokens) as usize;
         // A document header is cut between characters, so that its tokens spell its text.
         let document_header = self.tokenizer.decode(&segment.tokens()[..header_len]);
         let context = document_header.map(|text| self.part_context(&text));
-        context.is_ok_and(|context| context == segment.context()) && segment.dtype() == self.kv_dtype()
+        context.is_ok_and(|context| context == segment.context())
+            && segment.dtype() == self.kv_dtype()
+            && segment.layers() == self.isolated_layers()
     }
 
     /// The segment that `prefill_part(&tokens)` fills. Where a question touches few pages, all layers of one lie
     /// together, so that it is one read; where it walks them all, all pages of a layer do.
     pub fn segment_spec(&self, context: ContextId, tokens: Vec<u32>) -> SegmentSpec {
-        let shape = self.page_shape();
         SegmentSpec {
             context,
             row_kind: RowKind::Isolated,
             dtype: self.run.kv_dtype(),
-            order: if self.config.llama4.is_some() { PageOrder::LayerMajor } else { PageOrder::PageMajor },
-            layers: self
-                .stored_layers
-                .iter()
-                .map(|&layer| StoredLayer { layer, shape, first_page: 0 })
-                .collect(),
+            order: if self.sees_everything() { PageOrder::LayerMajor } else { PageOrder::PageMajor },
+            layers: self.isolated_layers(),
             tokens,
         }
+    }
+
+    /// What a segment of isolated rows holds: all pages of the layers that see everything.
+    fn isolated_layers(&self) -> Vec<StoredLayer> {
+        let shape = self.page_shape();
+        self.stored_layers.iter().map(|&layer| StoredLayer { layer, shape, first_page: 0 }).collect()
     }
 
     pub fn page_shape(&self) -> PageShape {

@@ -22,17 +22,25 @@ impl Engine {
     /// The sequence behind a chain of segments, bit for bit as it was when the last of them had been read. The rows are
     /// copied into memory.
     ///
-    /// Errors: [`Error::OtherPrefix`] when one of them was not computed behind those before it.
+    /// Errors: [`Error::OtherPrefix`] when one of them was not computed behind those before it, or holds other layers.
     pub fn exact_sequence(&self, chain: &[Segment]) -> Result<Sequence> {
         let (mut sequence, mut prefix) = (self.sequence()?, self.exact_root());
         for segment in chain {
-            if segment.row_kind() != (RowKind::Exact { prefix }) {
+            if segment.row_kind() != (RowKind::Exact { prefix }) || !self.can_hold(segment) {
                 return Err(Error::OtherPrefix { segment: segment.id(), prefix });
             }
             sequence.restore(segment)?;
             prefix = segment.id();
         }
         Ok(sequence)
+    }
+
+    /// Whether a segment's pages are of this model's layers and KV type.
+    fn can_hold(&self, segment: &Segment) -> bool {
+        let of_model = |stored: &StoredLayer| {
+            (stored.layer as usize) < self.config().n_layers && stored.shape == self.page_shape()
+        };
+        segment.dtype() == self.kv_dtype() && segment.layers().iter().all(of_model)
     }
 
     /// The last `tokens` of an exact sequence as a segment. `prefix`: the segment in front of them; `None` behind the

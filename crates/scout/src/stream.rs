@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, mpsc},
 };
 
-/// Pages of one layer that are in memory at a time, twice: those attended to, and those being read.
+/// Pages of one layer that are attended to at a time. As many wait, and as many are being read.
 const WINDOW: usize = 512;
 
 /// Shares of attention, per page of a stream and slot; pages that got next to nothing are left out.

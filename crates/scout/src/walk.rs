@@ -5,10 +5,10 @@ use crate::{
     forward::{Batch, Gate, Model},
     stream::Stream,
 };
-use compute::{AttendGroup, AttendSpec, KvBlock, Ops, PAGE_LEN, Rows};
+use compute::{AttendGroup, AttendSpec, KvBlock, Ops, PAGE_LEN, PageWeights, Rows, Walk};
 use std::{ops::Range, sync::Arc};
 
-/// Pages whose share of a query's weight is smaller are not listed in its mass.
+/// Pages whose share of a head's weight is smaller count for nothing in a mass.
 const LEAST_SHARE: f32 = 1e-4;
 
 /// The rows of one walk, packed: row `i` is row `rows[i]` of the pass.
@@ -50,6 +50,8 @@ impl<O: Ops> Model<O> {
             stream.walk(l as u32, &mut |pages, blocks| {
                 self.ops.walk_on(&spec, &packed.q, &[group(0..all, blocks)], &mut walk);
                 listed.extend(walk.pages.drain(..).map(|page| (pages[page.block], page)));
+                // What was much of the weight gathered until then may be little by now.
+                listed.retain(|(_, page)| counts(&walk, page, spec.n_heads));
                 gate()
             })?;
             let own: Vec<_> = packed.batches.iter().map(|(at, _)| batches[*at].sequence.blocks(l)).collect();
@@ -67,7 +69,7 @@ impl<O: Ops> Model<O> {
             for (at, row) in packed.rows.iter().enumerate() {
                 mixed.row_mut(*row).copy_from_slice(out.row(at));
             }
-            for (page, weights) in &listed {
+            for (page, weights) in listed.iter().filter(|(_, page)| counts(&walk, page, spec.n_heads)) {
                 let of_row = |(_, rows): &&(usize, Range<usize>)| rows.contains(&weights.row);
                 let Some((at, _)) = packed.batches.iter().find(of_row) else { continue };
                 let Some(mass) = &mut batches[*at].mass else { continue };
@@ -78,6 +80,10 @@ impl<O: Ops> Model<O> {
         }
         Ok(())
     }
+}
+
+fn counts(walk: &Walk, page: &PageWeights, n_heads: usize) -> bool {
+    walk.share(page, n_heads) * page.weights.iter().sum::<f32>() >= LEAST_SHARE
 }
 
 /// Rows that attend to blocks; their mass is listed by the walk.

@@ -29,6 +29,8 @@ struct Options {
 pub fn run(root: &Path, arguments: &[String], usage: &'static str) -> Result<()> {
     let options = parse(root, arguments, usage)?;
     std::fs::create_dir_all(&options.work)?;
+    let old = std::fs::read_dir(&options.work)?.next().is_some();
+    ensure!(!old, "{} is not empty: what lies there would be measured too", options.work.display());
     check_disk(&options)?;
     let (documents, records) = write_documents(&options.work.join("documents"), options.tokens, SEED)?;
     let asked = spread(&records, options.questions);
@@ -39,20 +41,24 @@ pub fn run(root: &Path, arguments: &[String], usage: &'static str) -> Result<()>
 
     let folder = options.work.join("documents");
     let added = ibid(&["add", "recall", path(&folder)?])?;
+    ensure!(added.object["tokens_prefilled"] == options.tokens, "other tokens were added: {}", added.object);
     let shown = ibid(&["show", "recall"])?;
     let one = ibid(&["ask", "recall", &asked[0].question()])?;
     let seen = ibid(&["eval", "recall", path(&questions)?, "--mode", "free"])?;
     let hidden = ibid(&["eval", "recall", path(&questions)?, "--mode", "free", "--hide-gold"])?;
 
     let n = asked.len() as u64;
-    let count = |run: &Run, field: &str| run.object["modes"][0]["all"][field].as_u64().unwrap_or(0);
+    let count = |run: &Run, field: &str| {
+        let tally = &run.object["modes"][0]["all"];
+        tally[field].as_u64().with_context(|| format!("{field} is missing: {tally}"))
+    };
     let share = |k: u64| json!({"k": k, "n": n, "interval_95": wilson(k, n)});
     let result = json!({
         "tokens": added.object["tokens_prefilled"], "documents": documents, "records": records.len(), "seed": SEED,
         "corpus": {"counts": shown.object["counts"], "storage": shown.object["storage"]},
-        "answer_right": share(count(&seen, "answer_right")),
-        "record_cited": share(count(&seen, "citations_right")),
-        "wrong_without_its_record": share(n - count(&hidden, "answer_right")),
+        "answer_right": share(count(&seen, "answer_right")?),
+        "record_cited": share(count(&seen, "citations_right")?),
+        "wrong_without_its_record": share(n - count(&hidden, "answer_right")?),
         "one_question": {"text": one.object["text"], "usage": one.object["usage"], "seconds": one.seconds},
         "seconds": {"add": added.seconds, "all_questions": seen.seconds, "all_questions_hidden": hidden.seconds},
         "peak_rss_bytes": {"add": added.peak_rss, "one_question": one.peak_rss, "all_questions": seen.peak_rss},

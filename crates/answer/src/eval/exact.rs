@@ -1,9 +1,12 @@
 //! Questions behind documents that were read one behind the other, as if nothing were stored: how many are right then and
 //! not otherwise is what isolated rows cost.
 
-use super::{EvalQuestion, together::concluded};
+use super::{
+    EvalQuestion,
+    together::{concluded, whole},
+};
 use crate::{
-    Answer, AskRequest, Error, Result,
+    Answer, AskRequest, Result,
     native::{self, Context},
     read::question_tail,
 };
@@ -21,13 +24,7 @@ pub(super) async fn answers(
     let engine = &ingest.engine;
     let snapshot = ingest.stores.snapshot(corpus).await?;
     let context = Context::of(ingest, &snapshot, request).await?;
-    let segments = match context.segments(engine, &ingest.stores.kv)? {
-        Ok(segments) => segments,
-        Err(part) => {
-            let document = ingest.stores.catalog.version(part.version).await?.path;
-            return Err(Error::SegmentMissing { document, segment: part.reason });
-        }
-    };
+    let segments = whole(ingest, context.segments(engine, &ingest.stores.kv)?).await?;
     let mut behind = engine.sequence()?;
     tokio::task::block_in_place(|| {
         segments.iter().try_for_each(|segment| {

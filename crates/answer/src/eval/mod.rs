@@ -132,8 +132,11 @@ pub struct Extras {
 }
 
 impl Extras {
-    /// Errors: [`Error::EvalOption`] for what a model of this kind cannot be asked.
-    fn check(&self, sees_everything: bool) -> Result<()> {
+    /// Errors: [`Error::EvalOption`] for what a model of this kind cannot be asked, [`Error::ExactQuote`].
+    fn check(&self, sees_everything: bool, mode: Mode) -> Result<()> {
+        if self.exact && mode == Mode::Quote {
+            return Err(Error::ExactQuote);
+        }
         let whole = [("--hide-gold", self.hide_gold), ("--exact", self.exact)];
         let chosen = [("--evidence", self.evidence), ("--reuse", self.reuse)];
         let (refused, models) = match sees_everything {
@@ -157,7 +160,7 @@ pub async fn evaluate(
     extras: Extras,
     progress: &mut (dyn FnMut(&Judged, usize, usize) + Send),
 ) -> Result<EvalReport> {
-    extras.check(ingest.engine.sees_everything())?;
+    extras.check(ingest.engine.sees_everything(), request.mode)?;
     let mut golds = GoldSpans::default();
     let mut report = EvalReport {
         mode: request.mode.as_str().into(),
@@ -200,7 +203,7 @@ pub async fn evaluate(
     Ok(report)
 }
 
-/// Questions of one walk: each has some rows in memory beside the pages.
+/// Questions asked together: each has some rows in memory beside the pages.
 const TOGETHER: usize = 256;
 
 async fn evaluate_together(
@@ -214,7 +217,9 @@ async fn evaluate_together(
 ) -> Result<()> {
     let sight = if extras.hide_gold { Sight::WithoutGold } else { Sight::Everything };
     let mut done = 0;
-    for batch in questions.chunks(TOGETHER) {
+    // Exact rows are kept nowhere: the documents are read once for all questions.
+    let together = if extras.exact { questions.len().max(1) } else { TOGETHER };
+    for batch in questions.chunks(together) {
         let answers = match extras.exact {
             true => exact::answers(ingest, corpus, batch, request).await?,
             false => together::answers(ingest, corpus, batch, request, sight, golds).await?,

@@ -5,6 +5,7 @@ use crate::{
     Answer, AskRequest, Error, Result,
     answer::Usage,
     ask::cited,
+    compose::DamagedPart,
     gather::load,
     native::{self, Context, Written},
     read::question_tail,
@@ -40,13 +41,8 @@ pub(super) async fn answers(
         Sight::WithoutGold => hidden(ingest, corpus, &context, questions, golds).await?,
     };
     let engine = &ingest.engine;
-    let (sequence, stream) = match context.compose(engine, &ingest.stores.kv, &hidden)? {
-        Ok(composed) => composed,
-        Err(part) => {
-            let document = ingest.stores.catalog.version(part.version).await?.path;
-            return Err(Error::SegmentMissing { document, segment: part.reason });
-        }
-    };
+    let composed = context.compose(engine, &ingest.stores.kv, &hidden)?;
+    let (sequence, stream) = whole(ingest, composed).await?;
     let mut tails = Vec::new();
     for question in questions {
         tails.push(question_tail(engine, &question.question, &[])?.ids);
@@ -62,6 +58,17 @@ pub(super) async fn answers(
         answers.push(concluded(ingest, &snapshot, &context, &request, &stream, written).await?);
     }
     Ok(answers)
+}
+
+/// Errors: [`Error::SegmentMissing`] where a part has to be computed again.
+pub(super) async fn whole<T>(ingest: &Ingest, found: std::result::Result<T, DamagedPart>) -> Result<T> {
+    match found {
+        Ok(found) => Ok(found),
+        Err(part) => {
+            let document = ingest.stores.catalog.version(part.version).await?.path;
+            Err(Error::SegmentMissing { document, segment: part.reason })
+        }
+    }
 }
 
 /// What was written as an answer, with the sources it looked at.

@@ -12,6 +12,7 @@ use super::{
     guard::same_request,
     refusal::Refusal,
     service::Service,
+    upload,
     upload_digest::{UploadDigest, watch},
 };
 use axum::{
@@ -28,10 +29,7 @@ use axum::{
 use base::{Id, IdKind};
 use catalog::{About, Begun, Digest, Reply};
 use serde_json::{Map, Value, json};
-use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, PoisonError};
 use tokio_stream::StreamExt;
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -41,8 +39,6 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const KEY_LIMIT: usize = 255;
 /// Longest reply that is kept.
 const REPLY_LIMIT: u64 = 1 << 20;
-/// An upload that is compared with the first has to go on within this time.
-const PACE: Duration = Duration::from_secs(60);
 /// Its reply sets a cookie, and its caller is not known yet; logging in twice harms nobody.
 const SESSION: &str = "/v1/session";
 
@@ -242,13 +238,14 @@ async fn again(
 async fn upload_digest(request: Request, limit: u64) -> Result<Option<Digest>, Refusal> {
     let Some(mut digest) = UploadDigest::new(request.headers()) else { return Ok(None) };
     let (mut pieces, mut bytes) = (request.into_body().into_data_stream(), 0);
-    while let Some(piece) = tokio::time::timeout(PACE, pieces.next()).await.map_err(|_| too_slow(PACE))? {
+    while let Some(piece) =
+        tokio::time::timeout(upload::PACE, pieces.next()).await.map_err(|_| too_slow(upload::PACE))?
+    {
         let piece =
             piece.map_err(|_| Refusal::new(400, "bad_multipart", "the request ended before its body did"))?;
         bytes += piece.len() as u64;
         if bytes > limit {
-            let detail = format!("the request has more than upload_bytes = {limit} bytes");
-            return Err(Refusal::new(413, "too_long", detail));
+            return Err(upload::too_long(limit));
         }
         digest.update(&piece);
     }

@@ -50,7 +50,7 @@ const QUEUE: usize = 4;
 /// Most bytes in front of the first part, or of one part's headers.
 const HEAD_LIMIT: u64 = 1 << 20;
 /// A client that sends no [`PACE_BYTES`] in this time is given up.
-const PACE: Duration = Duration::from_secs(60);
+pub const PACE: Duration = Duration::from_secs(60);
 const PACE_BYTES: u64 = 64 << 10;
 
 /// `multipart/form-data`
@@ -147,7 +147,7 @@ fn is_multipart(headers: &HeaderMap) -> bool {
     essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("multipart/form-data"))
 }
 
-fn too_long(limit: u64) -> Refusal {
+pub fn too_long(limit: u64) -> Refusal {
     let detail = format!(
         "the request has more than upload_bytes = {limit} bytes; send the files in several requests or raise \
          service.upload_bytes in the configuration"

@@ -66,7 +66,7 @@ impl UploadDigest {
 }
 
 /// A body on its way to the handler, and what has passed so far.
-pub struct Watched {
+struct Watched {
     body: BodyDataStream,
     digest: Arc<Mutex<UploadDigest>>,
 }

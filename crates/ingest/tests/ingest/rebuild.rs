@@ -3,7 +3,7 @@
 use std::{fs, sync::Arc};
 
 use ingest::Error;
-use kv::SegmentId;
+use kv::{PageBuf, SegmentId};
 use scout::{Engine, Numerics};
 
 use crate::{
@@ -44,6 +44,41 @@ async fn a_damaged_segment_is_set_aside_and_computed_again_bit_for_bit() {
     let other = place.ingest.rebuild_segment(document.version.id, part.idx).await.unwrap_err();
     assert!(matches!(other, Error::OtherSegment { .. }), "{other}");
     assert!(place.ingest.stores.kv.verify(&id).unwrap(), "the good one stays");
+}
+
+/// A segment's name says nothing of the layers it holds: a stranger's archive may bring a sound file of the right name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_of_other_layers_under_the_right_name_is_computed_again() {
+    let place = Workplace::new().await;
+    place.write("a.txt", &prose("rye", 60));
+    place.add().await;
+    let document = place.document("reports/a.txt").await;
+    let part = place.ingest.stores.catalog.parts(document.version.id).await.unwrap().remove(0);
+    let id = SegmentId(part.segment.0);
+    let good = place.ingest.stores.kv.open_segment(&id).unwrap().unwrap();
+
+    let other = Workplace::new().await;
+    let kv = other.ingest.stores.kv.clone();
+    let mut spec = other.ingest.engine.segment_spec(good.context(), good.tokens().to_vec());
+    let kept = spec.layers.pop().unwrap();
+    assert!(spec.id() == id && !spec.layers.is_empty());
+    let layers = spec.layers.clone();
+    let mut writer = kv.create(spec).unwrap();
+    for stored in &layers {
+        for page in 0..good.n_pages() {
+            writer.push_page(stored.layer, page, &PageBuf::new(kept.shape, good.dtype())).unwrap();
+        }
+    }
+    writer.finish().unwrap();
+    assert!(kv.verify(&id).unwrap(), "sound in itself");
+    let bad = kv.open_segment(&id).unwrap().unwrap();
+    assert!(!other.ingest.engine.computes(&bad, part.tokens.len()));
+    drop(bad);
+
+    other.write("a.txt", &prose("rye", 60));
+    other.add().await;
+    assert_eq!(kv.open_segment(&id).unwrap().unwrap().layers(), good.layers());
+    assert_eq!(kv.quarantined().unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -91,6 +91,13 @@ impl ModelConfig {
         if let Some(chunk) = llama4.chunk.filter(|chunk| *chunk == 0 || *chunk > super::MAX_WINDOW) {
             return bad("attention_chunk_size", &format!("1 to {} tokens", super::MAX_WINDOW), &chunk);
         }
+        let mixed = |l: usize| llama4.rope[l] && !llama4.chunked[l];
+        if let (Some(_), true, Some(l)) =
+            (llama4.chunk, llama4.chunked.contains(&true), (0..self.n_layers).find(|l| mixed(*l)))
+        {
+            let got = format!("full_attention in layer {l}, which rotates");
+            return bad("layer_types", "chunked_attention in every layer that rotates, or in none", &got);
+        }
         let experts = &llama4.experts;
         if experts.layers.contains(&true) {
             if experts.n_experts == 0 || experts.n_experts > 1 << 12 {

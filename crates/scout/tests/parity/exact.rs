@@ -1,6 +1,9 @@
 //! Exact rows: reading goes on from disk as if it had never stopped, and nowhere else.
 
-use crate::golden::{fixture, flat, open};
+use crate::{
+    golden::{fixture, flat, open},
+    identity::some_ids,
+};
 use kv::{Disk, RowKind, Segment, SegmentId, Store};
 use scout::{Engine, Error, Numerics, Sequence, Step};
 use std::{ops::ControlFlow, path::Path, sync::Arc};
@@ -10,16 +13,12 @@ fn recall() -> Engine {
     open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/recall"), Numerics::Fast)
 }
 
-fn text(n: usize, seed: u32) -> Vec<u32> {
-    (0..n as u32).map(|i| 32 + (i * i * 7 + i * 13 + seed * 31) % 90).collect()
-}
-
 fn read(engine: &Engine, sequence: &mut Sequence, ids: &[u32]) {
     engine.prefill_behind(sequence, ids, &mut |_| ControlFlow::Continue(())).unwrap();
 }
 
 fn ask(engine: &Engine, sequence: &mut Sequence) -> Vec<f32> {
-    let ids = text(70, 9);
+    let ids = some_ids(70, 9);
     let step = Step { sequence, ids: &ids, logits: 0..70, mass: None };
     flat(&engine.step(&mut [step]).unwrap().logits)
 }
@@ -27,7 +26,7 @@ fn ask(engine: &Engine, sequence: &mut Sequence) -> Vec<f32> {
 /// Reads parts of these lengths one behind the other, each from what the store holds of those before.
 fn store_chain(engine: &Engine, store: &Store, lens: &[usize]) -> Vec<SegmentId> {
     let mut chain: Vec<SegmentId> = Vec::new();
-    let ids = text(lens.iter().sum(), 0);
+    let ids = some_ids(lens.iter().sum(), 0);
     let mut at = 0;
     for len in lens {
         let part = &ids[at..at + len];
@@ -62,7 +61,7 @@ fn reading_goes_on_from_disk_bit_for_bit() {
         let lens: &[usize] =
             if engine.sees_everything() { &[200, 56, 75, 1, 64, 130] } else { &[37, 64, 20] };
         let mut live = engine.sequence().unwrap();
-        read(engine, &mut live, &text(lens.iter().sum(), 0));
+        read(engine, &mut live, &some_ids(lens.iter().sum(), 0));
         let chain = store_chain(engine, &store, lens);
         let mut restored = engine.exact_sequence(&opened(&store, &chain)).unwrap();
         assert_eq!(restored.next_pos(), live.next_pos());
@@ -113,7 +112,7 @@ fn exact_rows_go_nowhere_but_behind_their_prefix() {
     assert!(matches!(sequence.stream(exact, &[]), Err(Error::ExactRows { .. })));
 
     // Isolated rows of the same tokens have another name, and are no link of a chain.
-    let ids = text(128, 0);
+    let ids = some_ids(128, 0);
     let spec = engine.segment_spec(engine.part_context(""), ids.clone());
     assert_eq!(spec.row_kind, RowKind::Isolated);
     assert_ne!(spec.id(), chain[0]);

@@ -141,9 +141,10 @@ fn lists_and_flags_in_all_their_spellings() {
 #[test]
 fn configs_that_cannot_be_right_are_refused_by_name() {
     type Case = (fn(&mut serde_json::Value), &'static str);
-    let cases: [Case; 6] = [
+    let cases: [Case; 7] = [
         (|json| json["no_rope_layers"] = serde_json::json!([1, 0]), "no_rope_layers"),
         (|json| json["layer_types"][2] = "sliding_attention".into(), "layer_types"),
+        (|json| json["layer_types"][0] = "full_attention".into(), "layer_types"),
         (|json| json["moe_layers"] = serde_json::json!([8]), "moe_layers"),
         (|json| json["num_experts_per_tok"] = 5.into(), "experts per token"),
         (|json| json["attention_chunk_size"] = 0.into(), "attention_chunk_size"),

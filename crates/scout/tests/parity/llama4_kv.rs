@@ -139,6 +139,7 @@ fn hidden_rows_are_not_seen_and_the_mass_falls_on_others() {
     let (mass, _) = ask(&[]);
     assert!(mass.values().flatten().sum::<f32>() > 0.0);
     let (mass, stream) = ask(&[(all[1], 10..70)]);
+    assert!(mass.values().flatten().sum::<f32>() > 0.0);
     for (page, slots) in &mass {
         let (segment, page) = stream.locate(*page);
         for (slot, value) in slots.iter().enumerate() {
