@@ -1,6 +1,6 @@
 //! Speed of the fast path's products and attention, beside the int8 peak of the same run.
 //!
-//! `cargo bench -p compute` (threads: `RAYON_NUM_THREADS`). Every figure is the best of several runs, because other
+//! `cargo bench -p compute` (threads: `RAYON_NUM_THREADS`), or one part alone: `cargo bench -p compute -- attention`. Every figure is the best of several runs, because other
 //! work on the machine can only make a run slower.
 
 use std::time::Instant;
@@ -120,9 +120,17 @@ fn row_stages(ops: Int8) {
 
 fn main() {
     let ops = Int8::new();
+    let parts: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|word| word == part);
     let peak = peak(ops);
     println!("{}, {} threads, int8 peak {peak:.0} GOP/s", ops.isa().name(), rayon::current_num_threads());
-    products(ops, peak);
-    attention(ops);
-    row_stages(ops);
+    if wanted("products") {
+        products(ops, peak);
+    }
+    if wanted("attention") {
+        attention(ops);
+    }
+    if wanted("rows") {
+        row_stages(ops);
+    }
 }

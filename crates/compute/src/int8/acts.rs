@@ -158,8 +158,9 @@ fn quantise_group<L: Lanes>(l: L, x: &[f32; GROUP]) -> Term {
     let mut words = [0; LINES];
     let mut sum = 0i32;
     for (word, codes) in words.iter_mut().zip(codes.as_chunks::<4>().0) {
-        *word = i32::from_le_bytes(codes.map(|code| code as u8));
-        sum += codes.iter().map(|&code| i32::from(code)).sum::<i32>();
+        let [a, b, c, d] = *codes;
+        *word = i32::from_le_bytes([a as u8, b as u8, c as u8, d as u8]);
+        sum += i32::from(a) + i32::from(b) + i32::from(c) + i32::from(d);
     }
     let scale = if absmax > 1e-30 { absmax / 127.0 } else { 0.0 };
     Term { words, scale, scaled_sum: scale * sum as f32 }

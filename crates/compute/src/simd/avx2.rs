@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Kernel, LANES, Lanes, avxvnni};
+use super::{Kernel, LANES, Lanes, across, avxvnni};
 
 /// Proof of AVX2, FMA and F16C, and with `VNNI` of AVX-VNNI.
 #[derive(Clone, Copy)]
@@ -204,5 +204,15 @@ impl<const VNNI: bool> Lanes for Ymm<VNNI> {
                 [dot_avx2::<NIBBLE>(sums[0], codes[0], acts), dot_avx2::<NIBBLE>(sums[1], codes[1], acts)]
             }
         }
+    }
+    #[inline(always)]
+    fn sum(self, x: Self::F) -> f32 {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { across::sum(_mm256_add_ps(x[0], x[1])) }
+    }
+    #[inline(always)]
+    fn largest(self, x: Self::F) -> f32 {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { across::largest(_mm256_max_ps(x[0], x[1])) }
     }
 }

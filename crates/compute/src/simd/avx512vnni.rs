@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Kernel, LANES, Lanes};
+use super::{Kernel, LANES, Lanes, across};
 
 /// Proof of AVX-512 F, BW, DQ, VL and VNNI, and of FMA and F16C.
 #[derive(Clone, Copy)]
@@ -151,5 +151,15 @@ impl Lanes for Avx512Vnni {
     fn dot<const NIBBLE: bool>(self, sums: Self::I, codes: Self::B, acts: i32) -> Self::I {
         // SAFETY: a value of this type is proof of the instructions.
         unsafe { _mm512_dpbusd_epi32(sums, codes, _mm512_set1_epi32(acts)) }
+    }
+    #[inline(always)]
+    fn sum(self, x: Self::F) -> f32 {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { across::sum(_mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x))) }
+    }
+    #[inline(always)]
+    fn largest(self, x: Self::F) -> f32 {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { across::largest(_mm256_max_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x))) }
     }
 }

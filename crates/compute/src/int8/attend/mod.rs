@@ -145,15 +145,20 @@ impl Attend<'_> {
             let reduce = |&start: &usize| {
                 let mut scratch = PageScratch::new(self.spec.head_dim, self.padded_dim);
                 let pages = start..(start + TASK_PAGES).min(n_pages);
-                let reduce = |page| Some((page, self.reduce(task, page, &queries, &mut scratch)?));
+                let reduce = |page| {
+                    let mut partial = Partial::new(queries.len(), self.padded_dim);
+                    let seen = self.reduce(task, page, &queries, &mut scratch, &mut partial);
+                    seen.then_some((page, partial))
+                };
                 pages.filter_map(reduce).collect::<Vec<_>>()
             };
             let partials: Vec<Vec<(usize, Partial)>> = starts.par_iter().map(reduce).collect();
             partials.iter().flatten().for_each(|(page, partial)| merge(*page, partial));
         } else {
             let mut scratch = PageScratch::new(self.spec.head_dim, self.padded_dim);
+            let mut partial = Partial::new(queries.len(), self.padded_dim);
             for page in 0..n_pages {
-                if let Some(partial) = self.reduce(task, page, &queries, &mut scratch) {
+                if self.reduce(task, page, &queries, &mut scratch, &mut partial) {
                     merge(page, &partial);
                 }
             }
@@ -169,33 +174,24 @@ impl Attend<'_> {
         task.rows.clone().flat_map(of_row).collect()
     }
 
-    /// The page's share, or `None` when no row of the task sees any of it.
+    /// Fills `partial` with the page's share, or gives false when no row of the task sees any of it.
     fn reduce(
         &self,
         task: &Task,
         page: usize,
         queries: &[&[f32]],
         scratch: &mut PageScratch,
-    ) -> Option<Partial> {
+        partial: &mut Partial,
+    ) -> bool {
         let block = &self.groups[task.group].blocks[page];
         let of_row = |row: usize| block.seen_by(self.spec.q_pos[row], self.spec.chunk);
         let seen: Vec<Range<usize>> = task.rows.clone().map(of_row).collect();
         if seen.iter().all(|seen| seen.is_empty()) {
-            return None;
+            return false;
         }
-        let mut partial = Partial::new(queries.len(), self.padded_dim);
         let (spec, kv_head) = (self.spec, task.kv_head);
-        let partial_mut = &mut partial;
-        self.isa.run(ReducePage {
-            spec,
-            block,
-            kv_head,
-            queries,
-            seen: &seen,
-            scratch,
-            partial: partial_mut,
-        });
-        Some(partial)
+        self.isa.run(ReducePage { spec, block, kv_head, queries, seen: &seen, scratch, partial });
+        true
     }
 
     fn write(&self, task: &Task, total: &Partial, out: &Scatter<'_>) {

@@ -1,7 +1,7 @@
 //! One KV page of one head: dequantise, rotate keys, scores, weights, weighted values; and the merge of pages.
 //!
 //! Both products are one kernel, `C[q, 64] = Σₖ A[q, k] · B[k, 64]` with k in order: 6 queries × 4 vectors in registers
-//! (24 accumulators with AVX-512). Keys lie as `[head_dim, 64]`, so neither rotation nor scores shuffle anything.
+//! (24 accumulators with AVX-512), or 6 × 1 (12 with AVX2). Keys lie as `[head_dim, 64]`, so neither rotation nor scores shuffle anything.
 //! `cargo bench -p compute` measures it.
 
 use std::ops::Range;
@@ -223,7 +223,7 @@ fn product<L: Lanes>(l: L, a: &[&[f32]], b: &[Vector], n_vectors: usize, out: &m
     let out = out.as_chunks_mut::<LANES>().0;
     let mut v = 0;
     while v < n_vectors {
-        let four = v + 4 <= n_vectors;
+        let four = L::WIDE && v + 4 <= n_vectors;
         let mut q = 0;
         while q < a.len() {
             let left = a.len() - q;
@@ -233,6 +233,7 @@ fn product<L: Lanes>(l: L, a: &[&[f32]], b: &[Vector], n_vectors: usize, out: &m
                 (true, 3..) => block::<L, 3, 4>(l, a, b, n_vectors, at, out),
                 (true, _) => block::<L, 1, 4>(l, a, b, n_vectors, at, out),
                 (false, 6..) => block::<L, 6, 1>(l, a, b, n_vectors, at, out),
+                (false, 3..) => block::<L, 3, 1>(l, a, b, n_vectors, at, out),
                 (false, _) => block::<L, 1, 1>(l, a, b, n_vectors, at, out),
             };
         }
@@ -283,30 +284,40 @@ impl Kernel for MergePage<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let Self { total, partial, padded_dim } = self;
-        for at in 0..partial.max.len() {
-            if partial.max[at] == f32::NEG_INFINITY {
-                continue;
-            }
-            let (old, new) = (total.max[at], partial.max[at]);
-            let max = if old > new { old } else { new };
-            // The first page merges into nothing: exp(−∞) is written out as zero.
-            let keep = if old == f32::NEG_INFINITY { 0.0 } else { exp_one(l, old - max) };
-            let add = exp_one(l, new - max);
-            total.max[at] = max;
-            total.sum[at] = total.sum[at].mul_add(keep, partial.sum[at] * add);
-            let range = at * padded_dim..(at + 1) * padded_dim;
-            let total = total.out[range.clone()].as_chunks_mut::<LANES>().0;
-            for (total, page) in total.iter_mut().zip(partial.out[range].as_chunks::<LANES>().0) {
-                let page = l.mul(l.load(page), l.splat(add));
-                l.store(l.fma(l.load(total), l.splat(keep), page), total);
+        let n_queries = partial.max.len();
+        for first in (0..n_queries).step_by(LANES) {
+            let of = first..(first + LANES).min(n_queries);
+            let (old, new) = (lanes_of(&total.max[of.clone()]), lanes_of(&partial.max[of.clone()]));
+            let max = l.max(l.load(&old), l.load(&new));
+            // Where both are −∞ the factors have no meaning: the page has nothing for such a query, which is passed over.
+            let (mut maxima, mut keep, mut add) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+            l.store(max, &mut maxima);
+            l.store(exp(l, l.sub(l.load(&old), max)), &mut keep);
+            l.store(exp(l, l.sub(l.load(&new), max)), &mut add);
+            for (lane, at) in of.enumerate() {
+                if partial.max[at] == f32::NEG_INFINITY {
+                    continue;
+                }
+                // The first page merges into nothing: exp(−∞) is written out as zero.
+                let keep = if old[lane] == f32::NEG_INFINITY { 0.0 } else { keep[lane] };
+                let add = add[lane];
+                total.max[at] = maxima[lane];
+                total.sum[at] = total.sum[at].mul_add(keep, partial.sum[at] * add);
+                let range = at * padded_dim..(at + 1) * padded_dim;
+                let total = total.out[range.clone()].as_chunks_mut::<LANES>().0;
+                for (total, page) in total.iter_mut().zip(partial.out[range].as_chunks::<LANES>().0) {
+                    let page = l.mul(l.load(page), l.splat(add));
+                    l.store(l.fma(l.load(total), l.splat(keep), page), total);
+                }
             }
         }
     }
 }
 
+/// Up to 16 values; −∞ in the lanes that are left.
 #[inline(always)]
-fn exp_one<L: Lanes>(l: L, x: f32) -> f32 {
-    let mut lanes = [0.0; LANES];
-    l.store(exp(l, l.splat(x)), &mut lanes);
-    lanes[0]
+fn lanes_of(values: &[f32]) -> [f32; LANES] {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    lanes[..values.len()].copy_from_slice(values);
+    lanes
 }
