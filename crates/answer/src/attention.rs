@@ -5,6 +5,7 @@ use crate::{answer::Citation, gather::Gathered, respond::Response};
 use base::TokenSpan;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use utoipa::ToSchema;
 
 /// Buckets of a map.
@@ -60,9 +61,7 @@ pub type Looked = Vec<(String, Vec<(u64, f64)>)>;
 pub fn whole_map(documents: impl IntoIterator<Item = (String, u64)>, looked: &Looked) -> AttentionMap {
     let mut axis = TokenAxis::new(documents);
     for (document, mass) in looked {
-        let tokens = axis.documents.iter().find(|known| known.id == *document);
-        let tokens = tokens.map_or(0, |known| known.token_end - known.token_start);
-        axis.compose(document, TokenSpan::new(0, tokens));
+        axis.compose_all(document);
         axis.attend(document, mass);
     }
     axis.map()
@@ -74,6 +73,8 @@ pub struct TokenAxis {
     values: [f32; BUCKETS],
     composed: [bool; BUCKETS],
     documents: Vec<DocumentTokens>,
+    /// Place in `documents` by id.
+    places: HashMap<String, usize>,
     tokens_total: u64,
 }
 
@@ -81,15 +82,20 @@ impl TokenAxis {
     /// An axis of documents (id, tokens), in the order given, with nothing composed.
     pub fn new(documents: impl IntoIterator<Item = (String, u64)>) -> Self {
         let mut token_end = 0;
-        let documents = documents
-            .into_iter()
-            .map(|(id, tokens)| {
-                let token_start = token_end;
-                token_end += tokens;
-                DocumentTokens { id, token_start, token_end }
-            })
-            .collect();
-        Self { values: [0.0; BUCKETS], composed: [false; BUCKETS], documents, tokens_total: token_end }
+        let (mut listed, mut places) = (Vec::new(), HashMap::new());
+        for (id, tokens) in documents {
+            let token_start = token_end;
+            token_end += tokens;
+            places.insert(id.clone(), listed.len());
+            listed.push(DocumentTokens { id, token_start, token_end });
+        }
+        Self {
+            values: [0.0; BUCKETS],
+            composed: [false; BUCKETS],
+            documents: listed,
+            places,
+            tokens_total: token_end,
+        }
     }
 
     /// Bucket of a token of the axis.
@@ -98,13 +104,19 @@ impl TokenAxis {
         (at as usize).min(BUCKETS - 1)
     }
 
-    fn start_of(&self, document: &str) -> Option<u64> {
-        self.documents.iter().find(|known| known.id == document).map(|known| known.token_start)
+    fn stretch_of(&self, document: &str) -> Option<&DocumentTokens> {
+        self.places.get(document).map(|&place| &self.documents[place])
+    }
+
+    /// All tokens of a document were composed.
+    fn compose_all(&mut self, document: &str) {
+        let Some(stretch) = self.stretch_of(document) else { return };
+        self.compose(document, TokenSpan::new(0, stretch.token_end - stretch.token_start));
     }
 
     /// Tokens of a document were composed.
     pub fn compose(&mut self, document: &str, tokens: TokenSpan) {
-        let Some(start) = self.start_of(document) else { return };
+        let Some(start) = self.stretch_of(document).map(|stretch| stretch.token_start) else { return };
         if tokens.is_empty() {
             return;
         }
@@ -114,7 +126,7 @@ impl TokenAxis {
 
     /// Attention mass that fell on tokens of a document.
     pub fn attend(&mut self, document: &str, mass: &[(u64, f64)]) {
-        let Some(start) = self.start_of(document) else { return };
+        let Some(start) = self.stretch_of(document).map(|stretch| stretch.token_start) else { return };
         for (token, mass) in mass {
             let bucket = self.bucket(start + token);
             self.values[bucket] += *mass as f32;
@@ -161,6 +173,23 @@ mod tests {
         let values = BASE64_STANDARD.decode(&map.values_b64).unwrap();
         let value = |i: usize| f32::from_le_bytes(values[4 * i..4 * i + 4].try_into().unwrap());
         assert_eq!((values.len(), value(127), value(128), value(129)), (1024, 0.0, 0.25, 0.75));
+    }
+
+    #[test]
+    fn a_whole_map_has_every_document_that_was_looked_at_composed() {
+        let documents = (0..4).map(|i| (format!("doc_{i}"), 512));
+        let looked = vec![
+            ("doc_3".into(), vec![(511, 1.0)]),
+            ("doc_1".into(), vec![(0, 3.0)]),
+            ("doc_9".into(), vec![(0, 5.0)]),
+        ];
+        let map = whole_map(documents, &looked);
+        let composed = BASE64_STANDARD.decode(&map.composed_b64).unwrap();
+        let quarters: Vec<bool> = composed.chunks(8).map(|quarter| quarter == [0xff; 8]).collect();
+        assert_eq!(quarters, [false, true, false, true]);
+        let values = BASE64_STANDARD.decode(&map.values_b64).unwrap();
+        let value = |i: usize| f32::from_le_bytes(values[4 * i..4 * i + 4].try_into().unwrap());
+        assert_eq!((value(64), value(255)), (0.75, 0.25));
     }
 
     #[test]

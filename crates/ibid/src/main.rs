@@ -37,8 +37,6 @@ fn main() -> ExitCode {
         let _ = error.print();
         std::process::exit(if error.use_stderr() { i32::from(USAGE) } else { 0 });
     });
-    #[cfg(unix)]
-    raise_file_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -60,15 +58,6 @@ fn main() -> ExitCode {
     // Threads that still compute something nobody asks for any more must not hold up the exit.
     runtime.shutdown_background();
     ExitCode::from(code)
-}
-
-/// A question that sees a whole corpus holds a file open for every part of it, and shells allow 1,024 by default. Where the
-/// limit cannot be raised, opening says so when it is reached.
-#[cfg(unix)]
-fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 /// The first Ctrl-C asks the command to stop at a safe point, the second ends the process.

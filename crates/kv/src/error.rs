@@ -1,6 +1,6 @@
 //! Everything that can go wrong between a row in memory and a byte on disk, with the numbers needed to act on it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::checksum::Checksum;
 use crate::identity::SegmentId;
@@ -19,6 +19,15 @@ pub enum KvError {
 
     #[error("cannot {operation} {}: {source}", path.display())]
     Io { operation: &'static str, path: PathBuf, source: std::io::Error },
+
+    #[error(
+        "cannot open {}: {source}; let the process have more files open (ulimit -n, or LimitNOFILE of a service) or do \
+         less at a time", path.display()
+    )]
+    TooManyFiles { path: PathBuf, source: std::io::Error },
+
+    #[error("{} was removed while it was in use; ask again", path.display())]
+    Gone { path: PathBuf },
 
     #[error("{} ends too early: {expected} bytes wanted at offset {offset}, got {got}", path.display())]
     Truncated { path: PathBuf, offset: u64, expected: u64, got: u64 },
@@ -81,31 +90,42 @@ pub enum KvError {
 }
 
 impl KvError {
-    /// Whether the stored bytes are at fault: such a segment is set aside and rebuilt from the text. Anything
-    /// else is a mistake of the caller or a disk that did not answer, and says nothing about the file.
+    /// Whether the stored bytes are at fault, or gone: such a segment is set aside and rebuilt from the text. Anything
+    /// else is a mistake of the caller or a system that did not answer, and says nothing about the file.
     pub fn is_damage(&self) -> bool {
+        self.damaged_file().is_some()
+    }
+
+    /// The segment whose stored bytes are at fault or gone, by the name of its file.
+    pub fn damaged_segment(&self) -> Option<SegmentId> {
+        self.damaged_file()?.file_stem()?.to_str()?.parse().ok()
+    }
+
+    fn damaged_file(&self) -> Option<&Path> {
         match self {
-            Self::Truncated { .. }
-            | Self::Magic { .. }
-            | Self::Version { .. }
-            | Self::Field { .. }
-            | Self::Checksum { .. }
-            | Self::FileLength { .. }
-            | Self::WrongSegment { .. }
-            | Self::Identity { .. }
-            | Self::DirectoryEntry { .. }
-            | Self::Padding { .. }
-            | Self::PageContent { .. } => true,
+            Self::Gone { path }
+            | Self::Truncated { path, .. }
+            | Self::Magic { path, .. }
+            | Self::Version { path, .. }
+            | Self::Field { path, .. }
+            | Self::Checksum { path, .. }
+            | Self::FileLength { path, .. }
+            | Self::WrongSegment { path, .. }
+            | Self::Identity { path, .. }
+            | Self::DirectoryEntry { path, .. }
+            | Self::Padding { path, .. }
+            | Self::PageContent { path, .. } => Some(path),
             Self::NotFinite { .. }
             | Self::PageLength { .. }
             | Self::Io { .. }
+            | Self::TooManyFiles { .. }
             | Self::NoSuchPage { .. }
             | Self::Spec { .. }
             | Self::PageKind { .. }
             | Self::UnusedSlots { .. }
             | Self::PushedTwice { .. }
             | Self::PagesMissing { .. }
-            | Self::SegmentName { .. } => false,
+            | Self::SegmentName { .. } => None,
         }
     }
 }

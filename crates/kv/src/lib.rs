@@ -14,6 +14,7 @@ mod header;
 pub mod identity;
 mod layout;
 pub mod page;
+mod pool;
 mod reader;
 pub mod storage;
 mod store;

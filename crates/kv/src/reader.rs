@@ -2,7 +2,7 @@
 //!
 //! Attend asks for pages; they come from the page cache or, in runs that lie together, by one read each.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -14,17 +14,18 @@ use crate::header::{Header, MAX_HEADER_BYTES, check_region};
 use crate::identity::{ContextId, RowKind, SegmentId};
 use crate::layout::{PageOrder, PageSpan, StoredLayer};
 use crate::page::{Dtype, PAGE_TOKENS, PageBuf};
+use crate::pool::PooledFile;
 use crate::storage::StoredFile;
 use crate::store::{Shared, io_error};
 
 /// Longest run of pages fetched by one read.
 const RUN_BYTES: u64 = 4 << 20;
 
-/// An open, immutable segment. Cheap to share between threads behind an `Arc`.
+/// An immutable segment whose head has been read; its file is open while it is read, and as long as there is room for it.
+/// Cheap to share between threads behind an `Arc`.
 pub struct Segment {
     shared: Arc<Shared>,
-    pub(crate) file: Box<dyn StoredFile>,
-    path: PathBuf,
+    pub(crate) file: PooledFile,
     header: Header,
     tokens: Box<[u32]>,
     checksums: Box<[Checksum]>,
@@ -46,14 +47,10 @@ struct Missing {
 }
 
 impl Segment {
-    pub(crate) fn open(
-        shared: Arc<Shared>,
-        file: Box<dyn StoredFile>,
-        path: PathBuf,
-        id: SegmentId,
-    ) -> Result<Self> {
-        let file_len = file.len().map_err(|source| io_error("get the length of", &path, source))?;
-        let front = read_range(&shared, &*file, &path, 0, file_len.min(MAX_HEADER_BYTES))?;
+    pub(crate) fn open(shared: Arc<Shared>, file: PooledFile, id: SegmentId) -> Result<Self> {
+        let (open, path) = (file.file()?, file.path().to_owned());
+        let file_len = open.len().map_err(|source| io_error("get the length of", &path, source))?;
+        let front = read_range(&shared, &*open, &path, 0, file_len.min(MAX_HEADER_BYTES))?;
         let header = Header::decode(&path, &front, file_len)?;
         if header.id != id {
             return Err(KvError::WrongSegment { path, expected: id, got: header.id });
@@ -61,7 +58,7 @@ impl Segment {
         let layout = &header.layout;
         // The header's sizes add up to the file's real length, so none of these reads is longer than the file.
         let read = AtomicU64::new(front.len() as u64 + layout.pages_at() - layout.tokens_at());
-        let region = |from: u64, to: u64| read_range(&shared, &*file, &path, from, to - from);
+        let region = |from: u64, to: u64| read_range(&shared, &*open, &path, from, to - from);
         let tokens =
             decode_tokens(&path, layout.tokens_at(), &region(layout.tokens_at(), layout.directory_at())?)?;
         let directory = region(layout.directory_at(), layout.directory_end())?;
@@ -76,7 +73,7 @@ impl Segment {
         if got != id {
             return Err(KvError::Identity { path, expected: id, got });
         }
-        Ok(Self { shared, file, path, header, tokens, checksums, read })
+        Ok(Self { shared, file, header, tokens, checksums, read })
     }
 
     pub fn id(&self) -> SegmentId {
@@ -227,16 +224,27 @@ impl Segment {
     fn check(&self, key: PageKey, span: PageSpan, rows: &PageBuf) -> Result<()> {
         let PageKey { layer, page, .. } = key;
         let what = format_args!("layer {layer} page {page}");
-        check_region(&self.path, what, span.offset, rows.as_bytes(), self.checksums[span.entry as usize])?;
+        check_region(
+            self.file.path(),
+            what,
+            span.offset,
+            rows.as_bytes(),
+            self.checksums[span.entry as usize],
+        )?;
         let used = self.used_slots(page);
         match rows.is_well_formed() && (used == PAGE_TOKENS || rows.is_zero_from(used)) {
             true => Ok(()),
-            false => Err(KvError::PageContent { path: self.path.clone(), layer, page, offset: span.offset }),
+            false => Err(KvError::PageContent {
+                path: self.file.path().to_owned(),
+                layer,
+                page,
+                offset: span.offset,
+            }),
         }
     }
 
     fn read_into(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
-        fill(&self.shared, &*self.file, &self.path, offset, buf)?;
+        fill(&self.shared, &*self.file.file()?, self.file.path(), offset, buf)?;
         self.read.fetch_add(buf.len() as u64, Relaxed);
         Ok(())
     }

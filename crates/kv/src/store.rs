@@ -1,4 +1,5 @@
-//! The store: a folder of segments by id, the one cache of their pages, and what becomes of bad ones.
+//! The store: a folder of segments by id, the one cache of their pages and pool of their files, and what becomes of bad
+//! ones.
 //!
 //! ```text
 //! root/segments/ab/ab….kv          segments, by the first two hex digits of the id
@@ -15,8 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::cache::PageCache;
 use crate::error::{KvError, Result};
 use crate::identity::SegmentId;
+use crate::pool::{FilePool, OPEN_FILES, is_limit};
 use crate::reader::Segment;
-use crate::storage::Storage;
+use crate::storage::{Storage, StoredFile};
 use crate::writer::{SegmentSpec, Writer};
 
 /// The store of one data folder. One process at a time may have it open: opening removes temporary files.
@@ -27,6 +29,7 @@ pub struct Store {
 
 pub(crate) struct Shared {
     pub storage: Arc<dyn Storage>,
+    pub files: Arc<FilePool>,
     pub cache: PageCache,
     pub reads: AtomicU64,
     pub bytes_read: AtomicU64,
@@ -59,7 +62,18 @@ pub struct Listed {
 impl Store {
     /// Opens or makes the store in `root`, whose parent must exist, and removes what unfinished writers left.
     pub fn open(storage: Arc<dyn Storage>, root: &Path, page_cache_bytes: u64) -> Result<Self> {
+        Self::open_with(storage, root, page_cache_bytes, OPEN_FILES)
+    }
+
+    /// The same with other than [`OPEN_FILES`] files of segments open at a time.
+    pub(crate) fn open_with(
+        storage: Arc<dyn Storage>,
+        root: &Path,
+        page_cache_bytes: u64,
+        open_files: usize,
+    ) -> Result<Self> {
         let shared = Shared {
+            files: Arc::new(FilePool::new(Arc::clone(&storage), open_files)),
             storage,
             cache: PageCache::new(page_cache_bytes),
             reads: AtomicU64::new(0),
@@ -93,12 +107,8 @@ impl Store {
     /// Opens a segment. `None`: there is none, prefill it. A damaged one is an error ([`KvError::is_damage`]):
     /// set it aside and prefill it.
     pub fn open_segment(&self, id: &SegmentId) -> Result<Option<Segment>> {
-        let path = self.shared.segment_path(id);
-        match self.shared.storage.open(&path) {
-            Ok(file) => Segment::open(Arc::clone(&self.shared), file, path, *id).map(Some),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(io_error("open", &path, source)),
-        }
+        let file = self.shared.files.open(self.shared.segment_path(id))?;
+        file.map(|file| Segment::open(Arc::clone(&self.shared), file, *id)).transpose()
     }
 
     /// Reads and checks all of a segment from disk; false when there is none.
@@ -199,12 +209,18 @@ impl Shared {
         Ok(folder)
     }
 
+    pub fn create(&self, path: &Path) -> Result<Box<dyn StoredFile>> {
+        let created = self.files.make_room_for(|| self.storage.create(path));
+        created.map_err(|source| io_error("create", path, source))
+    }
+
     pub fn sync_dir(&self, folder: &Path) -> Result<()> {
-        self.storage.sync_dir(folder).map_err(|source| io_error("sync the folder", folder, source))
+        let synced = self.files.make_room_for(|| self.storage.sync_dir(folder));
+        synced.map_err(|source| io_error("sync the folder", folder, source))
     }
 
     fn sync_dir_if_there(&self, folder: &Path) -> Result<()> {
-        match self.storage.sync_dir(folder) {
+        match self.files.make_room_for(|| self.storage.sync_dir(folder)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             result => result.map_err(|source| io_error("sync the folder", folder, source)),
         }
@@ -227,18 +243,20 @@ impl Shared {
     }
 
     fn list(&self, folder: &Path) -> Result<Vec<PathBuf>> {
-        self.storage.list(folder).map_err(|source| io_error("list", folder, source))
+        self.files
+            .make_room_for(|| self.storage.list(folder))
+            .map_err(|source| io_error("list", folder, source))
     }
 
     fn file_bytes(&self, path: &Path) -> Result<u64> {
-        let len = self.storage.open(path).and_then(|file| file.len());
+        let len = self.files.make_room_for(|| self.storage.open(path)).and_then(|file| file.len());
         len.map_err(|source| io_error("get the length of", path, source))
     }
 
     /// The bytes freed; 0 when there was no such file.
     fn remove_if_there(&self, path: &Path) -> Result<u64> {
         let remove = || -> io::Result<u64> {
-            let bytes = self.storage.open(path)?.len()?;
+            let bytes = self.files.make_room_for(|| self.storage.open(path))?.len()?;
             self.storage.remove(path)?;
             Ok(bytes)
         };
@@ -250,7 +268,11 @@ impl Shared {
 }
 
 pub(crate) fn io_error(operation: &'static str, path: &Path, source: io::Error) -> KvError {
-    KvError::Io { operation, path: path.to_owned(), source }
+    let path = path.to_owned();
+    match is_limit(&source) {
+        true => KvError::TooManyFiles { path, source },
+        false => KvError::Io { operation, path, source },
+    }
 }
 
 fn file_text(path: &Path) -> &str {
@@ -263,6 +285,8 @@ fn file_name_part(reason: &str) -> String {
     reason.chars().take(40).map(plain).collect()
 }
 
+#[cfg(test)]
+mod many_files;
 #[cfg(test)]
 mod sparse;
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub struct SegmentFile {
 
 impl Read for SegmentFile {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = self.segment.file.read_at(self.at, buf)?;
+        let read = self.segment.file.file().map_err(io::Error::other)?.read_at(self.at, buf)?;
         self.at += read as u64;
         Ok(read)
     }
@@ -50,7 +50,7 @@ impl Store {
         }
         let path = shared.temporary_path(id);
         let copied = (|| {
-            let file = shared.storage.create(&path).map_err(|source| io_error("create", &path, source))?;
+            let file = shared.create(&path)?;
             let (mut from, mut at, mut buffer) = (from.take(bytes), 0, vec![0; CHUNK]);
             loop {
                 let read = match from.read(&mut buffer) {
@@ -63,7 +63,8 @@ impl Store {
                 at += read as u64;
             }
             file.sync().map_err(|source| io_error("sync", &path, source))?;
-            Segment::open(Arc::clone(shared), file, path.clone(), *id)?.verify()?;
+            let file = shared.files.pooled(file.into(), path.clone());
+            Segment::open(Arc::clone(shared), file, *id)?.verify()?;
             let (folder, place) = (shared.ensure_fan_out(id)?, shared.segment_path(id));
             let renamed = shared.storage.rename(&path, &place);
             renamed.map_err(|source| io_error("rename into place", &place, source))?;

@@ -54,7 +54,7 @@ impl Writer {
         let checksums = vec![None; layout.n_entries() as usize];
         let header = Header { id, context: spec.context, row_kind: spec.row_kind, layout };
         let path = shared.temporary_path(&id);
-        let file = shared.storage.create(&path).map_err(|source| io_error("create", &path, source))?;
+        let file = shared.create(&path)?;
         Ok(Self { shared, file, path, header, tokens: spec.tokens, checksums, visible: false })
     }
 

@@ -10,7 +10,7 @@ const SHAPE: PageShape = PageShape { n_kv_heads: 1, head_dim: 4 };
 const ROOT: &str = "/kv";
 const CACHE: u64 = 1 << 20;
 
-fn spec(seed: u32, order: PageOrder) -> SegmentSpec {
+pub(super) fn spec(seed: u32, order: PageOrder) -> SegmentSpec {
     let context = Context {
         weights: [1; 32],
         tokenizer: [2; 32],
@@ -28,7 +28,7 @@ fn spec(seed: u32, order: PageOrder) -> SegmentSpec {
     }
 }
 
-fn rows(layer: u32, page: u64) -> PageBuf {
+pub(super) fn rows(layer: u32, page: u64) -> PageBuf {
     let mut rows = PageBuf::new(SHAPE, Dtype::Int8);
     for slot in 0..if page == 0 { 64 } else { 6 } {
         let at = (u64::from(layer) * 100 + page * 10) as f32 + slot as f32;
@@ -37,7 +37,7 @@ fn rows(layer: u32, page: u64) -> PageBuf {
     rows
 }
 
-fn write(store: &Store, spec: SegmentSpec) -> Result<SegmentId> {
+pub(super) fn write(store: &Store, spec: SegmentSpec) -> Result<SegmentId> {
     let mut writer = store.create(spec)?;
     // Against the order of the file.
     for (layer, page) in [(5, 1), (2, 0), (5, 0), (2, 1)] {
@@ -96,6 +96,7 @@ fn any_flipped_byte_is_damage() {
         file.write_at(at, &[byte[0] ^ 0x04]).unwrap();
         let error = store.verify(&id).unwrap_err();
         assert!(error.is_damage(), "byte {at}: {error}");
+        assert_eq!(error.damaged_segment(), Some(id), "byte {at}: {error}");
         file.write_at(at, &byte).unwrap();
     }
     assert!(store.verify(&id).unwrap());

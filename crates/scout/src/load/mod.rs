@@ -2,6 +2,7 @@
 //! and every tensor is held against them.
 
 mod experts;
+mod kept;
 mod lazy;
 mod names;
 
@@ -13,7 +14,7 @@ use crate::{
 };
 use compute::{Ops, Rows};
 use lazy::Lazy;
-use names::{LANGUAGE_MODEL, Names};
+use names::{LANGUAGE_MODEL, Names, gate_up_down};
 use std::sync::Arc;
 use weights::{Model, Tensor};
 
@@ -113,10 +114,11 @@ impl<'a> Checkpoint<'a> {
     }
 
     fn network<O: Ops>(&self, ops: &O, names: [&str; 3], l: usize, hidden: usize) -> Result<Network<O>> {
-        let [gate, up, down] = names;
-        let dim = self.config.dim;
-        let gate_up = [self.tensor(gate, l, &[hidden, dim])?, self.tensor(up, l, &[hidden, dim])?];
-        Network::pack(ops, &[&gate_up[0], &gate_up[1]], &self.tensor(down, l, &[dim, hidden])?)
+        let mut tensors = Vec::new();
+        for (name, shape) in names.iter().zip(gate_up_down(hidden, self.config.dim)) {
+            tensors.push(self.tensor(name, l, &shape)?);
+        }
+        Network::pack(ops, &[&tensors[0], &tensors[1]], &tensors[2])
     }
 
     fn feed_forward<O: Ops>(&self, ops: &O, l: usize) -> Result<FeedForward<O>> {

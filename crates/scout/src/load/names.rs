@@ -24,12 +24,42 @@ pub(super) struct Names {
 /// How a file stacks the experts of a layer.
 #[derive(Clone, Copy)]
 pub(super) enum Stacked {
-    /// `[n, hidden, dim]`, `[n, hidden, dim]`, `[n, dim, hidden]`
+    /// Three tensors.
     Rows(GateUpDown),
-    /// `[n, 2 hidden, dim]` (gate rows first), `[n, dim, hidden]`
+    /// Gate rows, then up rows, in one.
     Fused { gate_up: &'static str, down: &'static str },
-    /// `[n, dim, 2 hidden]` (gate columns first), `[n, hidden, dim]`: inputs along the rows.
+    /// Gate columns, then up columns, in one: inputs along the rows.
     Transposed { gate_up: &'static str, down: &'static str },
+}
+
+/// Shapes of one network's gate, up and down.
+pub(super) fn gate_up_down(hidden: usize, dim: usize) -> [[usize; 2]; 3] {
+    [[hidden, dim], [hidden, dim], [dim, hidden]]
+}
+
+impl Stacked {
+    /// The tensors' names, gate first and down last.
+    pub fn names(&self) -> Vec<&'static str> {
+        match *self {
+            Self::Rows(names) => names.to_vec(),
+            Self::Fused { gate_up, down } | Self::Transposed { gate_up, down } => vec![gate_up, down],
+        }
+    }
+
+    /// The same with the shapes of `n` experts.
+    pub fn tensors(&self, n: usize, hidden: usize, dim: usize) -> Vec<(&'static str, [usize; 3])> {
+        let shapes = match self {
+            Self::Rows(_) => gate_up_down(hidden, dim).map(|[out, inputs]| [n, out, inputs]).to_vec(),
+            Self::Fused { .. } => vec![[n, 2 * hidden, dim], [n, dim, hidden]],
+            Self::Transposed { .. } => vec![[n, dim, 2 * hidden], [n, hidden, dim]],
+        };
+        self.names().into_iter().zip(shapes).collect()
+    }
+
+    /// Whether an expert's matrices are `[in, out]`.
+    pub fn is_transposed(&self) -> bool {
+        matches!(self, Self::Transposed { .. })
+    }
 }
 
 const GGUF: Names = Names {
