@@ -217,6 +217,25 @@ fn a_repository_becomes_a_model_folder() {
 }
 
 #[test]
+fn a_tokenizer_in_either_form_will_do_and_both_are_taken() {
+    let names: [&[&str]; 2] = [&["tokenizer.model"], &["tokenizer.json", "tokenizer.model"]];
+    for names in names {
+        let bench = Bench::without_model();
+        let mut files = checkpoint();
+        files.remove("tokenizer.json");
+        files.extend(names.iter().map(|name| ((*name).to_owned(), name.as_bytes().to_vec())));
+        let run = Hub::start(files).fetch(&bench, &["--repo", "test/tiny"]);
+        assert_eq!(run.code, Some(0), "{run:?}");
+        let folder = bench.data().join("models/tiny");
+        for name in ["tokenizer.json", "tokenizer.model"] {
+            let fetched = fs::read(folder.join(name)).ok();
+            let expected = names.contains(&name).then(|| name.as_bytes().to_vec());
+            assert_eq!(fetched, expected, "{names:?}");
+        }
+    }
+}
+
+#[test]
 fn one_gguf_file_of_a_repository() {
     let bench = Bench::without_model();
     let mut files = BTreeMap::new();
@@ -288,7 +307,7 @@ fn wrong_bytes_and_wrong_models_take_no_place() {
             |files| {
                 files.remove("tokenizer.json");
             },
-            &["test/tiny lacks tokenizer.json"],
+            &["test/tiny lacks tokenizer.json and tokenizer.model"],
         ),
     ];
     for (change, words) in cases {

@@ -29,7 +29,8 @@ const CACHE: &str = ".hub";
 const INDEX: &str = "model.safetensors.index.json";
 /// Most bytes of the index; those of the largest models have a few million.
 const MAX_INDEX_BYTES: u64 = 64 << 20;
-const REQUIRED: [&str; 2] = ["config.json", "tokenizer.json"];
+/// What a model folder cannot do without: of each group at least one.
+const REQUIRED: [&[&str]; 2] = [&["config.json"], &["tokenizer.json", "tokenizer.model"]];
 const OPTIONAL: [&str; 2] = ["tokenizer_config.json", "chat_template.jinja"];
 
 /// `OWNER/NAME`, or `OWNER/NAME@REVISION`.
@@ -165,11 +166,14 @@ impl<'a> Hub<'a> {
             };
             return Err(Failure::new(422, "no_model", detail).into());
         }
-        if let Some(missing) = REQUIRED.iter().find(|name| !listed.contains(**name)) {
+        if let Some(missing) = REQUIRED.iter().find(|names| !names.iter().any(|name| listed.contains(*name)))
+        {
+            let missing = missing.join(" and ");
             let detail = format!("{id} lacks {missing}; it is not a model that can be used here");
             return Err(Failure::new(422, "no_model", detail).into());
         }
-        let beside = REQUIRED.iter().chain(&OPTIONAL).chain([&INDEX]).map(|name| (*name).to_owned());
+        let required = REQUIRED.into_iter().flatten();
+        let beside = required.chain(&OPTIONAL).chain([&INDEX]).map(|name| (*name).to_owned());
         Ok(beside.filter(|name| listed.contains(name)).chain(tensors).collect())
     }
 
