@@ -33,7 +33,7 @@ pub use exact::ExactPart;
 pub use footprint::{Chunked, FeedForward, KvFormat, ModelShape, WeightFormat};
 pub use forward::{Batch, Mass, Run};
 pub use plan::{LayerPlan, Reach};
-pub use prefill::{PartPages, Progress};
+pub use prefill::{Control, PartPages, Progress};
 pub use sampler::{Sampler, Sampling, greedy, log_prob};
 pub use scheduler::{Cancel, Question};
 pub use sequence::{Composed, Sequence};

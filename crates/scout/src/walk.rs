@@ -2,7 +2,7 @@
 
 use crate::{
     Result,
-    forward::{Batch, Gate, Model},
+    forward::{Batch, Gate, Model, Reached},
     stream::Stream,
 };
 use compute::{AttendGroup, AttendSpec, KvBlock, Ops, PAGE_LEN, PageWeights, Rows, Walk};
@@ -52,7 +52,7 @@ impl<O: Ops> Model<O> {
                 listed.extend(walk.pages.drain(..).map(|page| (pages[page.block], page)));
                 // What was much of the weight gathered until then may be little by now.
                 listed.retain(|(_, page)| counts(&walk, page, spec.n_heads));
-                gate()
+                gate(Reached::Within)
             })?;
             let own: Vec<_> = packed.batches.iter().map(|(at, _)| batches[*at].sequence.blocks(l)).collect();
             let groups: Vec<AttendGroup<'_>> = packed
@@ -151,15 +151,15 @@ mod tests {
             sequence.stream(segments, &[]).unwrap();
             let batch = Batch { sequence: &mut sequence, ids: &[65], logits: 0..1, mass: None };
             let mut asked = 0;
-            let ended = engine.run().forward(&mut [batch], &mut || {
+            let ended = engine.run().forward(&mut [batch], &mut |_| {
                 asked += 1;
                 if asked == stop { Err(Error::Cancelled) } else { Ok(()) }
             });
             (asked, ended.is_ok())
         };
-        // Eight layers, two of which see everything in two windows each.
-        assert_eq!(asked_until(usize::MAX), (8 + 2 * 2, true));
-        // In the fourth layer, behind its first window.
-        assert_eq!(asked_until(4), (4, false));
+        // Eight layers, two of which see everything in two windows each; four have experts, and there is one token.
+        assert_eq!(asked_until(usize::MAX), (8 + 2 * 2 + 4, true));
+        // In the fourth layer, behind its first window: three layers are through, and one had an expert.
+        assert_eq!(asked_until(5), (5, false));
     }
 }
