@@ -22,6 +22,7 @@ mod scheduler;
 mod sequence;
 mod stream;
 mod template;
+mod top_pages;
 mod walk;
 
 pub use bare::{Bare, fast_logits_on, logits_of};
