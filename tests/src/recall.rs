@@ -1,11 +1,11 @@
 //! The native plan with a model that was made for it: one record among many thousands of tokens is found by attention
 //! alone, cited where it stands, and not known without its stored rows.
 
-use crate::program::Bench;
+use crate::program::{Bench, Run, files_below};
 use serde_json::Value;
-use std::fs;
+use std::{fs, process::Command};
 use xtask::recall::{
-    corpus::{Documents, file_name, spread},
+    corpus::{Documents, Record, file_name, spread},
     question_file, write_documents,
 };
 
@@ -67,11 +67,92 @@ fn isolation_loses_no_record() {
     let questions = bench.path("questions.json");
     fs::write(&questions, question_file(&spread(&records, 40)).to_string()).unwrap();
     bench.json(["add", "recall", folder.to_str().unwrap()]);
-    let right = |more: &[&str]| {
+    let ask = |more: &[&str]| {
         let eval = ["eval", "recall", questions.to_str().unwrap(), "--mode", "free"];
-        bench.json([&eval, more].concat())["modes"][0]["all"]["answer_right"].as_u64().unwrap()
+        let mode = bench.json([&eval, more].concat())["modes"][0].clone();
+        let of_first = |field: &str| mode["results"][0][field].as_u64().unwrap();
+        let right = mode["all"]["answer_right"].as_u64().unwrap();
+        (right, of_first("reused_corpus_tokens"), of_first("prefilled_corpus_tokens"))
     };
-    assert_eq!((right(&[]), right(&["--exact"])), (40, 40), "isolated, exact of 40");
+    assert_eq!(ask(&[]), (40, 4_096, 0), "isolated: right of 40, tokens reused and computed");
+    assert_eq!(ask(&["--exact"]), (40, 0, 4_096), "exact");
+}
+
+/// 120 documents, each a segment of its own.
+fn many_documents(bench: &Bench) -> Vec<Record> {
+    let folder = bench.path("documents");
+    fs::create_dir(&folder).unwrap();
+    let (mut documents, mut records) = (Documents::new(13), Vec::new());
+    for n in 0..120 {
+        let (text, of_document) = documents.next_document(128);
+        fs::write(folder.join(file_name(n)), text).unwrap();
+        records.extend(of_document);
+    }
+    bench.json(["add", "recall", folder.to_str().unwrap()]);
+    assert_eq!(bench.segments().len(), 120);
+    records
+}
+
+#[test]
+fn a_corpus_of_more_segments_than_the_process_may_have_files_open_is_asked() {
+    let bench = Bench::with_recall_model();
+    let records = many_documents(&bench);
+    let record = &records[records.len() / 2];
+    let program = bench.command();
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", "ulimit -n 64 && exec \"$@\"", "sh"])
+        .arg(program.get_program())
+        .args(program.get_args());
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    let run = Run::of(limited.args(["--json", "ask", "recall", &record.question()]));
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(run.object()["text"], format!("{:06x}", record.value));
+}
+
+#[test]
+fn gold_is_hidden_by_the_ids_of_documents_as_by_their_paths() {
+    let bench = Bench::with_recall_model();
+    let records = many_documents(&bench);
+    let mut questions = question_file(&spread(&records, 10));
+    for question in questions.as_array_mut().unwrap() {
+        let document = &mut question["gold"][0]["document"];
+        *document = bench.json(["show", "recall", document.as_str().unwrap()])["id"].clone();
+        assert!(document.as_str().unwrap().starts_with("doc_"), "{document}");
+    }
+    let file = bench.path("questions.json");
+    fs::write(&file, questions.to_string()).unwrap();
+    let ask = |more: &[&str]| {
+        let eval = ["eval", "recall", file.to_str().unwrap(), "--mode", "free"];
+        let tally = bench.json([&eval, more].concat())["modes"][0]["all"].clone();
+        (tally["answer_right"].clone(), tally["citations_right"].clone())
+    };
+    assert_eq!(ask(&[]), (10.into(), 10.into()), "seen");
+    assert_eq!(ask(&["--hide-gold"]).0, 0, "hidden");
+}
+
+#[test]
+fn one_damaged_segment_of_many_is_computed_again_and_no_other() {
+    let bench = Bench::with_recall_model();
+    let records = many_documents(&bench);
+    let ask = || bench.json(["ask", "recall", &records[0].question(), "--mode", "free"]);
+    let before = ask();
+    let segment = bench.segments().remove(77);
+    let whole = fs::read(&segment).unwrap();
+    let mut bytes = whole.clone();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    let after = ask();
+    assert_eq!((&after["text"], &after["citations"]), (&before["text"], &before["citations"]));
+    let of_document = after["usage"]["prefilled_corpus_tokens"].as_u64().unwrap();
+    assert!(0 < of_document && of_document <= 128, "{of_document} tokens of one document");
+    assert!(fs::read(&segment).unwrap() == whole);
+    assert_eq!(files_below(&bench.data().join("kv/quarantine")).len(), 1);
 }
 
 #[test]

@@ -16,9 +16,9 @@ use crate::{
 use base::Id;
 use catalog::Corpus;
 use ingest::{Ingest, Snapshot};
-use scout::{Cancel, Sampling};
+use scout::{Cancel, Question, Sampling};
 use serde::{Deserialize, Serialize};
-use std::time::Instant;
+use std::{ops::ControlFlow, time::Instant};
 
 /// Segments that may be rebuilt for one question before it is given up.
 const MAX_REBUILDS: usize = 16;
@@ -269,7 +269,13 @@ async fn from_passages(
     let mut gathered = gather(running.ingest, snapshot, request, request.passages).await?;
     let sources = sources(running.ingest, snapshot, request, &gathered).await?;
     on_event(AskEvent::Composing { sources: sources.clone() });
-    let (response, prefilled) = respond_or_rebuild(running, &mut gathered, tail, request, on_event).await?;
+    let (plan, quote) = (request.plan(), request.mode != Mode::Free);
+    let tokens = gathered.candidates.iter().take(plan.passages).map(|c| c.passage.tokens.len()).sum();
+    let kv = &running.ingest.stores.kv;
+    let attempt = |question: &Question<'_>, said: &mut Saying<'_>| {
+        respond(question, kv, &mut gathered, tail, quote, &plan, said)
+    };
+    let (response, prefilled) = with_rebuilds(running, tokens, attempt, on_event).await?;
     Ok(Found { gathered, sources, response, prefilled, whole: None })
 }
 
@@ -280,35 +286,55 @@ async fn from_everything(
     request: &AskRequest,
     on_event: &mut Listener<'_>,
 ) -> Result<Found> {
-    let Running { ingest, owner, cancel } = *running;
-    let context = native::Context::of(ingest, snapshot, request).await?;
+    let Running { ingest, cancel, .. } = *running;
+    let context = native::Context::of(ingest, snapshot, request, cancel).await?;
     let sources = context.sources();
     on_event(AskEvent::Composing { sources: sources.clone() });
-    let tokens = context.documents.iter().map(|document| document.version.tokens).sum::<u64>();
+    let tokens = context.documents.iter().map(|document| document.version.tokens).sum();
+    let mut told = native::Heard::default();
+    let attempt = |question: &Question<'_>, said: &mut Saying<'_>| {
+        native::respond(question, &ingest.stores.kv, &context, tail, request, &mut told, said)
+    };
+    let ((mut response, masses), prefilled) = with_rebuilds(running, tokens, attempt, on_event).await?;
+    let gathered = context.gathered(ingest, request, &masses).await?;
+    let quote = request.mode == Mode::Quote;
+    native::ground(&mut response, &gathered, quote);
+    if quote && !response.text.is_empty() {
+        on_event(AskEvent::Text(response.text.clone()));
+    }
+    Ok(Found { gathered, sources, response, prefilled, whole: Some(context.looked(masses)) })
+}
+
+/// Hears a response in the making.
+type Saying<'a> = dyn FnMut(Said<'_>) + 'a;
+
+/// Runs the model on its own thread; a damaged segment is rebuilt from the text and the question asked again. Gives what
+/// `attempt` found and the document tokens that had to be computed. `tokens`: those that are composed.
+async fn with_rebuilds<T>(
+    running: &Running<'_>,
+    tokens: u64,
+    mut attempt: impl FnMut(&Question<'_>, &mut Saying<'_>) -> Result<std::result::Result<T, DamagedPart>>,
+    on_event: &mut Listener<'_>,
+) -> Result<(T, u64)> {
+    let Running { ingest, owner, cancel } = *running;
     let kv_bytes_total = tokens * ingest.engine.kv_bytes_per_token();
     let mut prefilled = 0;
     for _ in 0..=MAX_REBUILDS {
         on_event(AskEvent::Loading { kv_bytes_done: 0, kv_bytes_total });
         let tried = tokio::task::block_in_place(|| {
+            // Prefill waits for a question that lives: a rebuild must find it ended.
             let question = ingest.engine.question(owner).cancelled_by(cancel);
-            let said = &mut |said: Said<'_>| on_event(heard(said, kv_bytes_total));
-            native::respond(&question, &ingest.stores.kv, &context, tail, request, said)
+            attempt(&question, &mut |said| on_event(heard(said, kv_bytes_total)))
         })?;
         match tried {
-            Ok((mut response, masses)) => {
-                let gathered = context.gathered(ingest, request, &masses).await?;
-                let quote = request.mode == Mode::Quote;
-                native::ground(&mut response, &gathered, quote);
-                if quote && !response.text.is_empty() {
-                    on_event(AskEvent::Text(response.text.clone()));
-                }
-                let looked = context.looked(masses);
-                return Ok(Found { gathered, sources, response, prefilled, whole: Some(looked) });
-            }
-            Err(part) => prefilled += rebuild(ingest, part, on_event).await?,
+            Ok(found) => return Ok((found, prefilled)),
+            Err(part) => prefilled += rebuild(running, part, on_event).await?,
         }
     }
-    Err(too_many_rebuilds())
+    Err(Error::SegmentMissing {
+        document: "several documents".into(),
+        segment: "more than can be rebuilt".into(),
+    })
 }
 
 /// What the listener is told of a response in the making.
@@ -319,47 +345,17 @@ fn heard(said: Said<'_>, kv_bytes_total: u64) -> AskEvent {
     }
 }
 
-/// Computes a damaged part again from its text; the tokens it took.
-async fn rebuild(ingest: &Ingest, part: DamagedPart, on_event: &mut Listener<'_>) -> Result<u64> {
+/// Computes a damaged part again from its text; the tokens it took, 0 when another question has done so meanwhile.
+async fn rebuild(running: &Running<'_>, part: DamagedPart, on_event: &mut Listener<'_>) -> Result<u64> {
+    let Running { ingest, cancel, .. } = *running;
     let DamagedPart { version, idx, tokens, reason } = part;
     let document = ingest.stores.catalog.version(version).await?.path;
     on_event(AskEvent::Rebuilding { document, tokens, reason });
-    ingest.rebuild_segment(version, idx).await?;
-    Ok(tokens)
-}
-
-fn too_many_rebuilds() -> Error {
-    Error::SegmentMissing { document: "several documents".into(), segment: "more than can be rebuilt".into() }
-}
-
-/// Runs the model on its own thread; a damaged segment is rebuilt from the text and the question asked again.
-/// Gives the response and the document tokens that had to be computed.
-async fn respond_or_rebuild(
-    running: &Running<'_>,
-    gathered: &mut Gathered,
-    tail: &Tail,
-    request: &AskRequest,
-    on_event: &mut Listener<'_>,
-) -> Result<(Response, u64)> {
-    let Running { ingest, owner, cancel } = *running;
-    let (plan, quote) = (request.plan(), request.mode != Mode::Free);
-    let composed = gathered.candidates.iter().take(plan.passages).map(|c| c.passage.tokens.len());
-    let kv_bytes_total = composed.sum::<u64>() * ingest.engine.kv_bytes_per_token();
-    let mut prefilled = 0;
-    for _ in 0..=MAX_REBUILDS {
-        on_event(AskEvent::Loading { kv_bytes_done: 0, kv_bytes_total });
-        let tried = tokio::task::block_in_place(|| {
-            // Prefill waits for a question that lives: a rebuild must find it ended.
-            let question = ingest.engine.question(owner).cancelled_by(cancel);
-            let said = &mut |said: Said<'_>| on_event(heard(said, kv_bytes_total));
-            respond(&question, &ingest.stores.kv, gathered, tail, quote, &plan, said)
-        })?;
-        match tried {
-            Ok(response) => return Ok((response, prefilled)),
-            Err(part) => prefilled += rebuild(ingest, part, on_event).await?,
-        }
+    let watch = |_| if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    match ingest.rebuild_segment(version, idx, &watch).await {
+        Err(ingest::Error::Interrupted) => Err(scout::Error::Cancelled.into()),
+        computed => Ok(if computed? { tokens } else { 0 }),
     }
-    Err(too_many_rebuilds())
 }
 
 fn grounding(response: &Response, citations: &[Citation]) -> Grounding {

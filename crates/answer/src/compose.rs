@@ -5,7 +5,7 @@ use crate::{Error, Result, gather::Candidate};
 use base::TokenSpan;
 use catalog::{Part, VersionId};
 use kv::{PAGE_TOKENS, SegmentId};
-use scout::{Engine, Sequence};
+use scout::{Engine, Question, Sequence};
 use std::ops::Range;
 
 /// A part whose segment must be computed again.
@@ -39,11 +39,11 @@ pub struct BlockTokens {
 ///
 /// Errors: [`Error::OtherRows`] for rows that this engine would not compute.
 pub fn compose(
-    engine: &Engine,
+    question: &Question<'_>,
     store: &kv::Store,
     candidate: &Candidate,
 ) -> Result<std::result::Result<ComposedPassage, DamagedPart>> {
-    let sequence = engine.sequence()?;
+    let (engine, sequence) = (question.engine(), question.sequence()?);
     let header_blocks = sequence.n_blocks();
     let mut composed =
         ComposedPassage { sequence, blocks: Vec::new(), header_blocks, reused_tokens: 0, bytes_read: 0 };

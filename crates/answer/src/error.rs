@@ -30,6 +30,11 @@ pub enum Error {
     OtherRows { document: String },
     #[error("segment {segment} of {document} is missing on disk; repeat: ibid add")]
     SegmentMissing { document: String, segment: String },
+    #[error(
+        "stored rows had to be computed again while the answer was being said, and the model goes on otherwise than {said:?}; \
+         ask again"
+    )]
+    SaidOtherwise { said: String },
     #[error("answer {answer} cannot be given again: {missing}")]
     CannotReplay { answer: String, missing: String },
     #[error(transparent)]

@@ -16,13 +16,19 @@ use base::{CharSpan, Id, TokenSpan};
 use catalog::{Document, Part, State};
 use ingest::{Ingest, Snapshot};
 use kv::{PAGE_TOKENS, Segment, SegmentId};
-use scout::{Engine, Question, Sampler, Sequence, Step, Stream, StreamMass};
+use scout::{Cancel, Question, Sequence, Stream, StreamMass};
 use std::{
     collections::{BTreeMap, HashMap},
     ops::Range,
     sync::Arc,
     time::Instant,
 };
+
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use write::{Written, write};
 
 /// Passages that can be cited: those that got most of the answer's attention.
 const PASSAGES: usize = 6;
@@ -45,7 +51,14 @@ pub type DocumentMass = BTreeMap<usize, TokenMass>;
 
 impl Context {
     /// The ready documents of the snapshot, or those that the request names.
-    pub async fn of(ingest: &Ingest, snapshot: &Snapshot, request: &AskRequest) -> Result<Self> {
+    ///
+    /// Errors: also [`scout::Error::Cancelled`].
+    pub async fn of(
+        ingest: &Ingest,
+        snapshot: &Snapshot,
+        request: &AskRequest,
+        cancel: &Cancel,
+    ) -> Result<Self> {
         let catalog = &ingest.stores.catalog;
         let mut documents = Vec::new();
         if request.documents.is_empty() {
@@ -57,6 +70,7 @@ impl Context {
         documents.retain(|document| document.version.state == State::Ready);
         let (mut parts, mut owners) = (Vec::new(), HashMap::new());
         for (at, document) in documents.iter().enumerate() {
+            cancel.check()?;
             let of_document = catalog.parts(document.version.id).await?;
             for (part, known) in of_document.iter().enumerate() {
                 owners.entry(SegmentId(known.segment.0)).or_insert((at, part));
@@ -76,27 +90,24 @@ impl Context {
     /// All segments in the order of the documents; `Ok(Err(part))` for one that has to be computed again.
     pub fn segments(
         &self,
-        engine: &Engine,
+        question: &Question<'_>,
         store: &kv::Store,
     ) -> Result<std::result::Result<Vec<Segment>, DamagedPart>> {
         let mut owned: Vec<_> = self.owners.iter().collect();
         owned.sort_by_key(|(_, place)| **place);
         let mut segments: Vec<Segment> = Vec::new();
         for (id, (document, part)) in owned {
-            let (document, part) = (&self.documents[*document], &self.parts[*document][*part]);
-            let damaged = |reason: String| DamagedPart {
-                version: document.version.id,
-                idx: part.idx,
-                tokens: part.tokens.len(),
-                reason,
-            };
+            question.check_cancelled()?;
             let segment = match store.open_segment(id) {
                 Ok(Some(segment)) => segment,
-                Ok(None) => return Ok(Err(damaged("missing".into()))),
-                Err(error) if error.is_damage() => return Ok(Err(damaged(error.to_string()))),
+                Ok(None) => return Ok(Err(self.damaged((*document, *part), "missing".into()))),
+                Err(error) if error.is_damage() => {
+                    return Ok(Err(self.damaged((*document, *part), error.to_string())));
+                }
                 Err(error) => return Err(error.into()),
             };
-            if !engine.computes(&segment, part.tokens.len()) {
+            let (document, part) = (&self.documents[*document], &self.parts[*document][*part]);
+            if !question.engine().computes(&segment, part.tokens.len()) {
                 return Err(Error::OtherRows { document: document.path.clone() });
             }
             segments.push(segment);
@@ -104,19 +115,24 @@ impl Context {
         Ok(Ok(segments))
     }
 
+    fn damaged(&self, (document, part): (usize, usize), reason: String) -> DamagedPart {
+        let (document, part) = (&self.documents[document], &self.parts[document][part]);
+        DamagedPart { version: document.version.id, idx: part.idx, tokens: part.tokens.len(), reason }
+    }
+
     /// A sequence behind all segments, `hidden` tokens of them out of sight; `Ok(Err(part))` as of
     /// [`Context::segments`].
     pub fn compose(
         &self,
-        engine: &Engine,
+        question: &Question<'_>,
         store: &kv::Store,
         hidden: &[(SegmentId, Range<u64>)],
     ) -> Result<std::result::Result<(Sequence, Arc<Stream>), DamagedPart>> {
-        let segments = match self.segments(engine, store)? {
+        let segments = match self.segments(question, store)? {
             Ok(segments) => segments,
             Err(part) => return Ok(Err(part)),
         };
-        let mut sequence = engine.sequence()?;
+        let mut sequence = question.sequence()?;
         let stream = sequence.stream(segments, hidden)?;
         Ok(Ok((sequence, stream)))
     }
@@ -125,11 +141,11 @@ impl Context {
     pub fn stored(
         &self,
         store: &kv::Store,
-        path: &str,
+        document: &Id,
         tokens: TokenSpan,
     ) -> Result<Vec<(SegmentId, Range<u64>)>> {
         let mut stored = Vec::new();
-        let Some(at) = self.documents.iter().position(|document| document.path == path) else {
+        let Some(at) = self.documents.iter().position(|known| known.id == *document) else {
             return Ok(stored);
         };
         for part in &self.parts[at] {
@@ -166,111 +182,49 @@ impl Context {
     }
 }
 
-/// What one question's sequence wrote and looked at.
-pub struct Written {
-    pub text: String,
-    pub n_tokens: u64,
-    pub ended: bool,
-    pub mass: StreamMass,
-}
+/// What a listener has heard of an answer, in all attempts at it: nothing of it is taken back or said twice.
+#[derive(Default)]
+pub struct Heard(String);
 
-/// A running question on a stream.
-struct Pen {
-    sequence: Sequence,
-    next: Vec<u32>,
-    sampler: Sampler,
-    ids: Vec<u32>,
-    written: Written,
-}
-
-/// Writes the answers to several questions behind copies of `sequence`, all in one batch: one walk over the stored pages
-/// serves as many rows as go into a pass. `heard` is told the first question's text whenever it grew.
-pub fn write(
-    question: &Question<'_>,
-    sequence: &Sequence,
-    tails: &[&[u32]],
-    sampling: scout::Sampling,
-    max_tokens: u64,
-    heard: &mut dyn FnMut(&str),
-) -> Result<Vec<Written>> {
-    let engine = question.engine();
-    let layers = 0..engine.config().n_layers;
-    // What all questions begin with is read once.
-    let mut opened = sequence.fork();
-    let common = common_start(tails);
-    if common > 0 {
-        let ids = &tails[0][..common];
-        question.step(&mut [Step { sequence: &mut opened, ids, logits: 0..0, mass: None }])?;
-    }
-    let pen = |tail: &&[u32]| Pen {
-        sequence: opened.fork(),
-        next: tail[common..].to_vec(),
-        sampler: Sampler::new(sampling),
-        ids: Vec::new(),
-        written: Written { text: String::new(), n_tokens: 0, ended: false, mass: StreamMass::new() },
-    };
-    let mut pens: Vec<Pen> = tails.iter().map(pen).collect();
-    loop {
-        let mut running: Vec<&mut Pen> =
-            pens.iter_mut().filter(|pen| !pen.written.ended && pen.written.n_tokens < max_tokens).collect();
-        if running.is_empty() {
-            break;
+impl Heard {
+    /// Says what `text`, the start of the answer as it is now, has more than was heard.
+    ///
+    /// Errors: [`Error::SaidOtherwise`] when the two differ.
+    fn say(&mut self, text: &str, said: &mut dyn FnMut(Said<'_>)) -> Result<()> {
+        match text.strip_prefix(&self.0) {
+            Some("") => {}
+            Some(more) => {
+                said(Said::Text(more));
+                self.0.push_str(more);
+            }
+            // An attempt that has not come as far as the one before.
+            None if self.0.starts_with(text) => {}
+            None => return Err(Error::SaidOtherwise { said: self.0.clone() }),
         }
-        let mut steps: Vec<Step<'_>> = running
-            .iter_mut()
-            .map(|pen| {
-                let last = pen.next.len() - 1..pen.next.len();
-                let mass = Some((last.clone(), layers.clone()));
-                Step { sequence: &mut pen.sequence, ids: &pen.next, logits: last, mass }
-            })
-            .collect();
-        let decoded = question.step(&mut steps)?;
-        for (at, (pen, mass)) in running.into_iter().zip(decoded.stream_mass).enumerate() {
-            pen.take(engine, decoded.logits.row(at), mass)?;
-        }
-        heard(&pens[0].written.text);
-    }
-    Ok(pens.into_iter().map(|pen| pen.written).collect())
-}
-
-/// Tokens that all tails begin with, their last ones left out; 0 for a single one.
-fn common_start(tails: &[&[u32]]) -> usize {
-    let [first, others @ ..] = tails else { return 0 };
-    let shared =
-        |other: &&[u32]| first.iter().zip(*other).take_while(|(a, b)| a == b).count().min(other.len() - 1);
-    others.iter().map(shared).min().unwrap_or(0).min(first.len() - 1)
-}
-
-impl Pen {
-    /// Takes the next token. What the step that ends the answer looked at says nothing of its words.
-    fn take(&mut self, engine: &Engine, logits: &[f32], mass: StreamMass) -> Result<()> {
-        let id = self.sampler.next(logits);
-        if engine.stop_ids().contains(&id) {
-            self.written.ended = true;
-            return Ok(());
-        }
-        for (page, slots) in mass {
-            let sum = self.written.mass.entry(page).or_insert([0.0; PAGE_TOKENS]);
-            sum.iter_mut().zip(slots).for_each(|(sum, value)| *sum += value);
-        }
-        self.ids.push(id);
-        self.next = vec![id];
-        self.written.n_tokens += 1;
-        self.written.text = engine.tokenizer().decode(&self.ids)?;
         Ok(())
     }
+
+    /// The whole answer.
+    fn end(&mut self, text: &str, said: &mut dyn FnMut(Said<'_>)) -> Result<()> {
+        self.say(text, said)?;
+        if self.0 == text { Ok(()) } else { Err(Error::SaidOtherwise { said: self.0.clone() }) }
+    }
 }
 
-/// Answers from the whole context. `Ok(Err(part))`: a stored segment has to be rebuilt first; nothing was said then.
+/// Answers from the whole context. `Ok(Err(part))`: a stored segment has to be rebuilt, then it is to be asked again with
+/// what was `heard` until then. The same rows give the same words, also of one that is sampled, from its seed: the next
+/// attempt says what the listener has not heard. Rows that were not computed here, as of an archive, may be others than
+/// those rebuilt, and then the words may be: that is an error, for what was said stays said.
 pub fn respond(
     running: &Question<'_>,
     store: &kv::Store,
     context: &Context,
     tail: &Tail,
     request: &AskRequest,
+    heard: &mut Heard,
     said: &mut dyn FnMut(Said<'_>),
 ) -> Result<std::result::Result<(Response, DocumentMass), DamagedPart>> {
-    let (sequence, stream) = match context.compose(running.engine(), store, &[])? {
+    let (sequence, stream) = match context.compose(running, store, &[])? {
         Ok(composed) => composed,
         Err(part) => return Ok(Err(part)),
     };
@@ -278,27 +232,23 @@ pub fn respond(
     let start = Instant::now();
     // A quote is said when it is known which one it is; free words as they are settled.
     let free = request.mode != Mode::Quote;
-    let mut heard = 0;
-    let mut say = |text: &str, said: &mut dyn FnMut(Said<'_>)| {
-        if free && heard < text.len() {
-            said(Said::Text(&text[heard..]));
-            heard = text.len();
-        }
-    };
     let written =
         write(running, &sequence, &[&tail.ids], request.sampling, request.max_output_tokens, &mut |text| {
-            say(sentences::settled(text.trim_start()), said)
+            if free { heard.say(sentences::settled(text.trim_start()), said) } else { Ok(()) }
         });
     let written = match written {
-        Err(Error::Engine(scout::Error::Kv(error))) if error.is_damage() => {
-            return match context.damaged(store, &error.to_string())? {
-                Some(part) => Ok(Err(part)),
+        Err(Error::Engine(scout::Error::Kv(error))) => {
+            let owner = error.damaged_segment().and_then(|segment| context.owners.get(&segment));
+            return match owner {
+                Some(owner) => Ok(Err(context.damaged(*owner, error.to_string()))),
                 None => Err(error.into()),
             };
         }
         other => other?.remove(0),
     };
-    say(written.text.trim(), said);
+    if free {
+        heard.end(written.text.trim(), said)?;
+    }
     let masses = context.by_document(&stream, &written.mass);
     let response = Response {
         question_tokens: tail.ids.len() as u64,
@@ -309,37 +259,7 @@ pub fn respond(
     Ok(Ok((response, masses)))
 }
 
-impl Written {
-    /// What was said, without the sources of its sentences.
-    pub fn response(&self, stream: &Stream) -> Response {
-        Response {
-            text: self.text.trim().to_owned(),
-            output_tokens: self.n_tokens,
-            reused_tokens: stream.n_tokens(),
-            finish: if self.ended { "end" } else { "max_output_tokens" },
-            ..Response::default()
-        }
-    }
-}
-
 impl Context {
-    /// The first part whose segment fails its checks.
-    fn damaged(&self, store: &kv::Store, reason: &str) -> Result<Option<DamagedPart>> {
-        for (id, (document, part)) in &self.owners {
-            match store.verify(id) {
-                Ok(true) => {}
-                Err(error) if !error.is_damage() => return Err(error.into()),
-                _ => {
-                    let part = &self.parts[*document][*part];
-                    let version = self.documents[*document].version.id;
-                    let (idx, tokens) = (part.idx, part.tokens.len());
-                    return Ok(Some(DamagedPart { version, idx, tokens, reason: reason.to_owned() }));
-                }
-            }
-        }
-        Ok(None)
-    }
-
     /// Every document with the mass on it, for the attention map.
     pub fn looked(&self, mut masses: DocumentMass) -> Looked {
         let of = |(at, document): (usize, &Document)| {

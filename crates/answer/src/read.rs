@@ -91,7 +91,7 @@ pub fn read_question(
     let engine = question.engine();
     let n_layers = engine.config().n_layers;
     let rows = tail.ids.len().saturating_sub(FIT_TOKENS + engine.header().suffix_ids.len())..tail.ids.len();
-    let mut alone = engine.sequence()?;
+    let mut alone = question.sequence()?;
     let step = |sequence, mass| Step { sequence, ids: &tail.ids, logits: rows.clone(), mass };
     let mut steps = vec![step(&mut alone, None)];
     for a in asked.iter_mut() {
@@ -116,7 +116,7 @@ pub fn read_question(
 fn fits(question: &Question<'_>, asked: &[Asked], tail: &Tail) -> Result<Vec<f64>> {
     let engine = question.engine();
     let rows = tail.ids.len().saturating_sub(FIT_TOKENS + engine.header().suffix_ids.len())..tail.ids.len();
-    let mut sequences = vec![engine.sequence()?];
+    let mut sequences = vec![question.sequence()?];
     sequences.extend(asked.iter().map(|asked| asked.composed.sequence.fork()));
     let step = |sequence| Step { sequence, ids: &tail.ids, logits: rows.clone(), mass: None };
     let decoded = question.step(&mut sequences.iter_mut().map(step).collect::<Vec<_>>())?;

@@ -66,7 +66,7 @@ pub fn respond(
 ) -> Result<std::result::Result<Response, DamagedPart>> {
     let mut asked = Vec::new();
     for candidate in 0..gathered.candidates.len().min(plan.passages) {
-        match compose(question.engine(), store, &gathered.candidates[candidate])? {
+        match compose(question, store, &gathered.candidates[candidate])? {
             Ok(composed) => {
                 asked.push(Asked { candidate, composed, logits: Vec::new(), by_token: Vec::new() });
             }

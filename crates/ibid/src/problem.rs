@@ -138,7 +138,7 @@ fn of_answer(error: &answer::Error) -> Option<(u16, &'static str)> {
         Error::OtherModel { .. } | Error::OtherKv { .. } => Some((409, "different_model")),
         Error::OtherRows { .. } => Some((409, "outdated_kv")),
         Error::CannotReplay { .. } => Some((409, "cannot_replay")),
-        Error::SegmentMissing { .. } => Some((500, "damaged_data")),
+        Error::SegmentMissing { .. } | Error::SaidOtherwise { .. } => Some((500, "damaged_data")),
         Error::QuestionFile { .. } => Some((422, "bad_question_file")),
         Error::Engine(inner) => of_engine(inner),
         Error::Catalog(inner) => Some(of_catalog(inner)),
@@ -154,7 +154,7 @@ fn of_engine(error: &scout::Error) -> Option<(u16, &'static str)> {
         Error::TokenOutOfRange { .. } => Some((422, "bad_tokens")),
         Error::Cancelled => Some((499, "cancelled")),
         Error::KvDtype { .. } => Some((400, "bad_config")),
-        Error::Kv(_) | Error::Compute(_) => None,
+        Error::Kv(_) | Error::Compute(_) | Error::Thread { .. } => None,
         _ => Some((422, "bad_model")),
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     parts::{PlannedPart, plan_parts},
     progress::Meter,
     stores::blocking,
-    watch::Watch,
+    watch::{Listener, Watch},
 };
 
 /// A segment that was missing or set aside as damaged and was computed again from the stored text.
@@ -71,20 +71,29 @@ impl Ingest {
     }
 
     /// Computes a damaged or lost segment again from the stored text: the same bytes as before. The damaged file is
-    /// set aside.
+    /// set aside. False when there was a sound one: somebody else has done it meanwhile.
     ///
-    /// Errors: [`Error::OtherSegment`] when the open model would compute something else.
-    pub async fn rebuild_segment(&self, version: VersionId, part: u64) -> Result<()> {
-        self.rebuild(version, part, &mut Meter::new(Stage::Prefill, 0, 0), &mut Watch::silent()).await
+    /// Errors: [`Error::OtherSegment`] when the open model would compute something else; [`Error::Interrupted`] when
+    /// `progress` says so.
+    pub async fn rebuild_segment(
+        &self,
+        version: VersionId,
+        part: u64,
+        progress: &Listener<'_>,
+    ) -> Result<bool> {
+        let (mut meter, mut watch) = (Meter::new(Stage::Prefill, 0, 0), Watch::new(progress));
+        watch.tell(meter.progress(0)).await?;
+        Ok(self.rebuild(version, part, &mut meter, &mut watch).await? > 0)
     }
 
+    /// The tokens computed.
     async fn rebuild(
         &self,
         version: VersionId,
         part: u64,
         meter: &mut Meter,
         watch: &mut Watch<'_>,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let document = self.stores.catalog.version(version).await?;
         let no_such_part = || Error::NoSuchPart { document: document.path.clone(), part };
         let stored = self.stores.catalog.parts(version).await?;
@@ -97,11 +106,9 @@ impl Ingest {
         }
         {
             let _changing = self.stores.library.changing.lock().await;
-            let (kv, id) = (self.stores.kv.clone(), planned.spec.id());
-            blocking(move || kv.set_aside(&id, "damaged")).await??;
             self.stores.catalog.forget_segment(expected).await?;
         }
-        self.fill_segment(version, planned.spec, meter, watch).await.map(drop)
+        self.fill_segment(version, planned.spec, meter, watch).await
     }
 
     /// The parts of a document as this engine makes them, from the stored text.

@@ -35,10 +35,6 @@ impl<'a> Watch<'a> {
         Self { progress, job: None, reported: None }
     }
 
-    pub fn silent() -> Self {
-        Self::new(&|_| ControlFlow::Continue(()))
-    }
-
     pub async fn tell(&mut self, now: Progress) -> Result<()> {
         if (self.progress)(now).is_break() {
             return Err(Error::Interrupted);

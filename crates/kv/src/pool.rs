@@ -27,12 +27,11 @@ const ENFILE: i32 = 23;
 
 pub(crate) struct FilePool {
     storage: Arc<dyn Storage>,
-    most: usize,
     open: Mutex<Open>,
 }
 
-#[derive(Default)]
 struct Open {
+    most: usize,
     /// By number of the pooled file, with when it was last used.
     files: HashMap<u64, (Arc<dyn StoredFile>, u64)>,
     /// Use time → number; the first is the file unused for longest.
@@ -50,7 +49,14 @@ pub(crate) struct PooledFile {
 
 impl FilePool {
     pub fn new(storage: Arc<dyn Storage>, most: usize) -> Self {
-        Self { storage, most: most.max(1), open: Mutex::default() }
+        let open = Open {
+            most: most.max(1),
+            files: HashMap::new(),
+            by_use: BTreeMap::new(),
+            clock: 0,
+            next_number: 0,
+        };
+        Self { storage, open: Mutex::new(open) }
     }
 
     /// Opens the file at `path`. `None`: there is none.
@@ -70,16 +76,17 @@ impl FilePool {
         let mut open = self.lock();
         let number = open.next_number;
         open.next_number += 1;
-        open.keep(number, file, self.most);
+        open.keep(number, file);
         drop(open);
         PooledFile { pool: Arc::clone(self), number, path }
     }
 
-    /// Opens something; where the system allows no more files, the pool closes its own and tries once more.
+    /// Opens something; where the system allows no more files, the pool closes its own and tries once more. From then on
+    /// it keeps half as many: others in the process open files too, and nobody makes room for them.
     pub fn make_room_for<T>(&self, open: impl Fn() -> io::Result<T>) -> io::Result<T> {
         match open() {
             Err(error) if is_limit(&error) => {
-                self.lock().close_all();
+                self.lock().give_up();
                 open()
             }
             opened => opened,
@@ -106,9 +113,9 @@ impl Open {
         Some(Arc::clone(file))
     }
 
-    fn keep(&mut self, number: u64, file: Arc<dyn StoredFile>, most: usize) {
+    fn keep(&mut self, number: u64, file: Arc<dyn StoredFile>) {
         self.remove(number);
-        while self.files.len() >= most {
+        while self.files.len() >= self.most {
             let Some((_, oldest)) = self.by_use.pop_first() else { break };
             self.files.remove(&oldest);
         }
@@ -117,7 +124,8 @@ impl Open {
         self.files.insert(number, (file, self.clock));
     }
 
-    fn close_all(&mut self) {
+    fn give_up(&mut self) {
+        self.most = (self.files.len() / 2).clamp(1, self.most);
         self.files.clear();
         self.by_use.clear();
     }
@@ -149,7 +157,7 @@ impl PooledFile {
             }
             Err(source) => return Err(io_error("open", &self.path, source)),
         };
-        self.pool.lock().keep(self.number, Arc::clone(&file), self.pool.most);
+        self.pool.lock().keep(self.number, Arc::clone(&file));
         Ok(file)
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     Arithmetic, Batch, Numerics, Result,
     engine::{load_run, read_config},
-    forward::{Model, Run},
+    forward::{Model, Reached, Run},
     sequence::Sequence,
 };
 use compute::{Int8, Isa, Rows};
@@ -11,7 +11,7 @@ use kv::{Dtype, PageShape};
 use std::{path::Path, sync::Arc};
 
 pub struct Bare {
-    run: Box<dyn Run>,
+    run: Arc<dyn Run>,
     shape: PageShape,
 }
 
@@ -30,7 +30,7 @@ impl Bare {
         let config = read_config(&file, Numerics::Fast.into())?;
         let shape = PageShape { n_kv_heads: config.n_kv_heads, head_dim: config.head_dim };
         let run = Model::load(&file, &config, Int8::with_isa(isa), Some(kv_dtype), u64::MAX)?;
-        Ok(Self { run: Box::new(run), shape })
+        Ok(Self { run: Arc::new(run), shape })
     }
 
     /// A sequence that sees nothing.
@@ -41,13 +41,15 @@ impl Bare {
     /// Runs all batches as one: `[asked rows in batch order, vocab]`. What is written can be taken back until
     /// [`Sequence::close_chunks`].
     pub fn forward(&self, batches: &mut [Batch<'_>]) -> Result<Rows> {
-        self.run.forward(batches, &mut || Ok(()))
+        self.run.forward(batches, &mut |_| Ok(()))
     }
 
     /// The same, telling when each layer has ended.
     pub fn forward_by_layer(&self, batches: &mut [Batch<'_>], ended: &mut dyn FnMut()) -> Result<Rows> {
-        self.run.forward(batches, &mut || {
-            ended();
+        self.run.forward(batches, &mut |reached| {
+            if reached == Reached::Layer {
+                ended();
+            }
             Ok(())
         })
     }

@@ -6,7 +6,7 @@ use compute::Rows;
 use std::ops::Range;
 
 /// The owner of the command line's questions.
-const LOCAL: &str = "local";
+pub(crate) const LOCAL: &str = "local";
 
 /// Why a sequence stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -3,9 +3,9 @@
 use crate::{
     Error, Result,
     config::{ModelConfig, model_name},
-    forward::{Batch, Model, Run},
+    decode::LOCAL,
+    forward::{Model, Run},
     plan::Reach,
-    prefill::TILE,
     scheduler::Scheduler,
     sequence::Sequence,
     template::ChatTemplate,
@@ -63,6 +63,9 @@ pub struct Header {
     pages: OnceLock<Vec<Vec<Arc<PageBuf>>>>,
 }
 
+/// Puts the header's tokens behind an empty sequence.
+pub(crate) type ReadHeader<'a> = dyn FnMut(&mut Sequence, &[u32]) -> Result<()> + 'a;
+
 pub struct Engine {
     name: String,
     config: ModelConfig,
@@ -73,7 +76,7 @@ pub struct Engine {
     /// `[n_layers]`
     reaches: Arc<[Reach]>,
     stored_layers: Vec<u32>,
-    run: Box<dyn Run>,
+    run: Arc<dyn Run>,
     scheduler: Scheduler,
 }
 
@@ -114,16 +117,22 @@ impl Engine {
             stop_ids,
             reaches: run.reaches(),
             stored_layers: stored_layers(&run.reaches()),
+            scheduler: Scheduler::start(run.clone())?,
             run,
-            scheduler: Scheduler::default(),
         })
     }
 
-    /// A new sequence that sees the header alone.
+    /// A new sequence that sees the header alone, for callers without a question.
     pub fn sequence(&self) -> Result<Sequence> {
+        self.question(LOCAL).sequence()
+    }
+
+    /// A new sequence that sees the header alone; `read` puts the header's tokens behind an empty sequence, if it is the
+    /// first.
+    pub(crate) fn sequence_reading(&self, read: &mut ReadHeader<'_>) -> Result<Sequence> {
         let mut sequence = self.empty_sequence();
         let mut left = self.header.ids.len();
-        let header = self.header_pages()?;
+        let header = self.header_pages(read)?;
         for page in 0..header.first().map_or(0, Vec::len) {
             let pages = header.iter().map(|layer| layer[page].clone()).collect();
             sequence.compose(pages, 0..left.min(PAGE_TOKENS));
@@ -132,20 +141,16 @@ impl Engine {
         Ok(sequence)
     }
 
-    /// Prefills the header once. It is a question's first step too, so that it gives way to none.
-    fn header_pages(&self) -> Result<&Vec<Vec<Arc<PageBuf>>>> {
+    /// Reads the header once. Nobody waits for another's reading, which may be slow or stopped: of two that were made at
+    /// once, which are equal, one is kept.
+    fn header_pages(&self, read: &mut ReadHeader<'_>) -> Result<&Vec<Vec<Arc<PageBuf>>>> {
         if let Some(pages) = self.header.pages.get() {
             return Ok(pages);
         }
         let mut sequence = self.empty_sequence();
-        for ids in self.header.ids.chunks(TILE) {
-            let batch = Batch { sequence: &mut sequence, ids, logits: 0..0, mass: None };
-            self.run.forward(&mut [batch], &mut || Ok(()))?;
-            sequence.close_chunks();
-        }
+        read(&mut sequence, &self.header.ids)?;
         let (pages, _) = sequence.into_tail();
         let pages = pages.into_iter().map(|layer| layer.into_iter().map(Arc::new).collect()).collect();
-        // Of two that were made at once, which are equal, one is kept.
         Ok(self.header.pages.get_or_init(|| pages))
     }
 
@@ -279,14 +284,14 @@ pub(crate) fn load_run(
     file: &Arc<weights::Model>,
     config: &ModelConfig,
     arithmetic: Arithmetic,
-) -> Result<Box<dyn Run>> {
+) -> Result<Arc<dyn Run>> {
     let (kv, experts) = (arithmetic.kv_dtype, arithmetic.expert_bytes);
     Ok(match arithmetic.numerics {
         Numerics::Reference => match kv {
-            None | Some(Dtype::F32) => Box::new(Model::load(file, config, Reference, kv, experts)?),
+            None | Some(Dtype::F32) => Arc::new(Model::load(file, config, Reference, kv, experts)?),
             Some(dtype) => return Err(Error::KvDtype { numerics: "reference", dtype: dtype.name() }),
         },
-        Numerics::Fast => Box::new(Model::load(file, config, Int8::default(), kv, experts)?),
+        Numerics::Fast => Arc::new(Model::load(file, config, Int8::default(), kv, experts)?),
     })
 }
 

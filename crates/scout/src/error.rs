@@ -40,6 +40,10 @@ pub enum Error {
          others"
     )]
     ExactRows { segment: kv::SegmentId },
+    #[error(
+        "cannot start the thread that runs the model: {source}; let the system give this process another thread"
+    )]
+    Thread { source: std::io::Error },
     #[error("stopped before the end")]
     Cancelled,
     #[error(transparent)]

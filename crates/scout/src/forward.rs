@@ -48,8 +48,7 @@ pub struct Batch<'a> {
 /// The model as the engine sees it, whatever the numerics.
 pub trait Run: Send + Sync {
     /// Runs all batches as one and returns their logits, `[asked rows in batch order, vocab]`.
-    /// `gate` is asked after every layer, so that interactive work goes ahead of prefill, and after every window of a
-    /// stream, so that a walk over millions of tokens can be stopped.
+    /// `gate` is asked after every layer, before every expert and after every stretch of a stream's pages.
     fn forward(&self, batches: &mut [Batch<'_>], gate: &mut Gate<'_>) -> Result<Rows>;
     /// Cosines between the centred embeddings of `ids` and of every token, `[ids.len(), vocab]`.
     fn embedding_cosines(&self, ids: &[u32]) -> Result<Rows>;
@@ -60,7 +59,16 @@ pub trait Run: Send + Sync {
 }
 
 /// Whether a pass may go on; an error ends it.
-pub type Gate<'a> = dyn FnMut() -> Result<()> + 'a;
+pub type Gate<'a> = dyn FnMut(Reached) -> Result<()> + 'a;
+
+/// Where a pass asks its gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    /// A layer has ended: other work may go ahead here.
+    Layer,
+    /// Somewhere within a layer, so that a walk over millions of tokens, and the packing of experts, can be stopped.
+    Within,
+}
 
 /// The tokens of a pass, row by row.
 struct Tokens {
@@ -210,7 +218,7 @@ impl<O: Ops> Model<O> {
     }
 
     /// x += FFN(norm(x)): one dense network, or the shared expert and those each token is routed to.
-    fn feed_forward(&self, l: usize, x: &mut Rows) -> Result<()> {
+    fn feed_forward(&self, l: usize, x: &mut Rows, gate: &mut Gate<'_>) -> Result<()> {
         let layer = self.weights.layer(&self.ops, l)?;
         let mut acts = O::Acts::default();
         self.ops.norm(x, &layer.ffn_norm, self.config.rms_eps, &mut acts);
@@ -229,6 +237,7 @@ impl<O: Ops> Model<O> {
             route(&input, &layer.ffn_norm, self.config.rms_eps, router, self.weights.experts.active());
         // Tokens are grouped by expert: an expert's weights are read once for all of them.
         for (expert, tokens) in routed.iter().enumerate().filter(|(_, tokens)| !tokens.is_empty()) {
+            gate(Reached::Within)?;
             let network = self.weights.experts.get(&self.ops, l, expert)?;
             let mut own = Rows::zeros(tokens.len(), self.config.dim);
             for (at, token) in tokens.iter().enumerate() {
@@ -324,8 +333,8 @@ impl<O: Ops> Run for Model<O> {
         self.ops.embed(self.weights.embedding(&self.ops)?, &tokens.ids, &mut x);
         for l in 0..self.config.n_layers {
             self.attention(l, &mut x, &tokens, batches, gate)?;
-            self.feed_forward(l, &mut x)?;
-            gate()?;
+            self.feed_forward(l, &mut x, gate)?;
+            gate(Reached::Layer)?;
         }
         self.logits(&x, batches)
     }

@@ -22,6 +22,7 @@ mod scheduler;
 mod sequence;
 mod stream;
 mod template;
+mod top_pages;
 mod walk;
 
 pub use bare::{Bare, fast_logits_on, logits_of};
@@ -33,7 +34,7 @@ pub use exact::ExactPart;
 pub use footprint::{Chunked, FeedForward, KvFormat, ModelShape, WeightFormat};
 pub use forward::{Batch, Mass, Run};
 pub use plan::{LayerPlan, Reach};
-pub use prefill::{PartPages, Progress};
+pub use prefill::{Control, PartPages, Progress};
 pub use sampler::{Sampler, Sampling, greedy, log_prob};
 pub use scheduler::{Cancel, Question};
 pub use sequence::{Composed, Sequence};

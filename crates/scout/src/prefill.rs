@@ -1,6 +1,10 @@
 //! Prefill: a part's tokens behind the header become KV pages, computed as if the part stood alone.
 
-use crate::{Engine, Error, Result, forward::Batch, sequence::Sequence};
+use crate::{
+    Engine, Error, Result,
+    forward::{Batch, Reached},
+    sequence::Sequence,
+};
 use kv::PageBuf;
 use std::ops::ControlFlow;
 
@@ -20,25 +24,30 @@ pub struct PartPages {
     pub n_tokens: u64,
 }
 
+/// Told how far a prefill is; `Break` stops it.
+pub type Control<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
+
 impl Engine {
     /// Prefills one part behind the header. Gives way to questions after every layer; `control` is called after every
-    /// layer, with the tokens of the finished tiles, and after every tile, and may stop the work (`Error::Cancelled`).
-    pub fn prefill_part(
-        &self,
-        ids: &[u32],
-        control: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> Result<PartPages> {
-        let mut sequence = self.sequence()?;
+    /// layer and within it, with the tokens of the finished tiles, and after every tile, and may stop the work
+    /// (`Error::Cancelled`).
+    pub fn prefill_part(&self, ids: &[u32], control: &mut Control<'_>) -> Result<PartPages> {
+        let total = ids.len() as u64;
+        // Nothing of the part is done while the header is read.
+        let mut sequence = self.sequence_reading(&mut |sequence, header| {
+            self.prefill_behind(sequence, header, &mut |_| control(Progress { done: 0, total }))
+        })?;
         self.prefill_behind(&mut sequence, ids, control)?;
         let (pages, n_tokens) = sequence.into_tail();
         Ok(PartPages { pages, n_tokens })
     }
+
     /// Prefills `ids` behind all that `sequence` holds; otherwise like [`Engine::prefill_part`].
     pub fn prefill_behind(
         &self,
         sequence: &mut Sequence,
         ids: &[u32],
-        control: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+        control: &mut Control<'_>,
     ) -> Result<()> {
         let mut done = 0;
         let total = ids.len() as u64;
@@ -48,8 +57,10 @@ impl Engine {
         };
         for tile in ids.chunks(TILE) {
             let batch = Batch { sequence: &mut *sequence, ids: tile, logits: 0..0, mass: None };
-            self.run().forward(&mut [batch], &mut || {
-                self.scheduler().give_way();
+            self.run().forward(&mut [batch], &mut |reached| {
+                if reached == Reached::Layer {
+                    self.scheduler().give_way();
+                }
                 go_on(done)
             })?;
             sequence.close_chunks();

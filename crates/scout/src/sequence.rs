@@ -157,10 +157,16 @@ impl Sequence {
         }
     }
 
-    /// Moves the sequence out and leaves one of no layers, of no use but to be replaced.
+    /// Moves the sequence out and leaves a spent one.
     pub(crate) fn take(&mut self) -> Self {
         let left = Self::new(Arc::new([]), self.shape, self.dtype);
         std::mem::replace(self, left)
+    }
+
+    /// Whether nothing is left of the sequence: its question was cancelled while a pass had it. It is of no use but to
+    /// be dropped.
+    pub fn is_spent(&self) -> bool {
+        self.reaches.is_empty()
     }
 
     /// Writes one token's K and V, each `[n_kv_heads * head_dim]`, at `pos` of `layer`.

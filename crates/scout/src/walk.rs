@@ -2,8 +2,9 @@
 
 use crate::{
     Result,
-    forward::{Batch, Gate, Model},
+    forward::{Batch, Gate, Model, Reached},
     stream::Stream,
+    top_pages::TopPages,
 };
 use compute::{AttendGroup, AttendSpec, KvBlock, Ops, PAGE_LEN, PageWeights, Rows, Walk};
 use std::{ops::Range, sync::Arc};
@@ -21,7 +22,8 @@ struct Packed {
 }
 
 impl<O: Ops> Model<O> {
-    /// Attends the rows of all batches that have a stream; `spec` as for the whole pass. Writes those rows of `mixed`. `gate` is asked after every window of pages.
+    /// Attends the rows of all batches that have a stream; `spec` as for the whole pass. Writes those rows of `mixed`.
+    /// `gate` is asked after every stretch of pages.
     pub(crate) fn walk(
         &self,
         l: usize,
@@ -46,14 +48,13 @@ impl<O: Ops> Model<O> {
             let before = stream.before(self.kept(l));
             self.ops.walk_on(&spec, &packed.q, &[group(0..all, &before)], &mut walk);
             walk.pages.clear();
-            let mut listed = Vec::new();
+            let mut top = TopPages::new(&walk, all, spec.n_heads);
             stream.walk(l as u32, &mut |pages, blocks| {
-                self.ops.walk_on(&spec, &packed.q, &[group(0..all, blocks)], &mut walk);
-                listed.extend(walk.pages.drain(..).map(|page| (pages[page.block], page)));
-                // What was much of the weight gathered until then may be little by now.
-                listed.retain(|(_, page)| counts(&walk, page, spec.n_heads));
-                gate()
+                let of = (&self.ops, &spec, &packed.q, 0..all);
+                top.attend(of, (pages, blocks), &mut walk, &mut || gate(Reached::Within))
             })?;
+            // The mass is that on the stream alone.
+            walk.listed.fill(false);
             let own: Vec<_> = packed.batches.iter().map(|(at, _)| batches[*at].sequence.blocks(l)).collect();
             let groups: Vec<AttendGroup<'_>> = packed
                 .batches
@@ -69,12 +70,13 @@ impl<O: Ops> Model<O> {
             for (at, row) in packed.rows.iter().enumerate() {
                 mixed.row_mut(*row).copy_from_slice(out.row(at));
             }
-            for (page, weights) in listed.iter().filter(|(_, page)| counts(&walk, page, spec.n_heads)) {
+            // What was much of the weight gathered until a page was seen may be little of all.
+            for (page, weights) in top.iter().filter(|(_, page)| counts(&walk, page, spec.n_heads)) {
                 let of_row = |(_, rows): &&(usize, Range<usize>)| rows.contains(&weights.row);
                 let Some((at, _)) = packed.batches.iter().find(of_row) else { continue };
                 let Some(mass) = &mut batches[*at].mass else { continue };
                 let share = walk.share(weights, spec.n_heads) / (spec.n_heads * mass.rows.len()) as f32;
-                let slots = mass.stream.entry(*page).or_insert([0.0; PAGE_LEN]);
+                let slots = mass.stream.entry(page).or_insert([0.0; PAGE_LEN]);
                 slots.iter_mut().zip(&weights.weights).for_each(|(slot, weight)| *slot += weight * share);
             }
         }
@@ -151,15 +153,15 @@ mod tests {
             sequence.stream(segments, &[]).unwrap();
             let batch = Batch { sequence: &mut sequence, ids: &[65], logits: 0..1, mass: None };
             let mut asked = 0;
-            let ended = engine.run().forward(&mut [batch], &mut || {
+            let ended = engine.run().forward(&mut [batch], &mut |_| {
                 asked += 1;
                 if asked == stop { Err(Error::Cancelled) } else { Ok(()) }
             });
             (asked, ended.is_ok())
         };
-        // Eight layers, two of which see everything in two windows each.
-        assert_eq!(asked_until(usize::MAX), (8 + 2 * 2, true));
-        // In the fourth layer, behind its first window.
-        assert_eq!(asked_until(4), (4, false));
+        // Eight layers, two of which see everything in two windows each; four have experts, and there is one token.
+        assert_eq!(asked_until(usize::MAX), (8 + 2 * 2 + 4, true));
+        // In the fourth layer, behind its first window: three layers are through, and one had an expert.
+        assert_eq!(asked_until(5), (5, false));
     }
 }

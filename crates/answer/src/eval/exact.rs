@@ -6,12 +6,14 @@ use super::{
     together::{concluded, whole},
 };
 use crate::{
-    Answer, AskRequest, Result,
+    Answer, AskRequest, Result, Usage,
     native::{self, Context},
     read::question_tail,
 };
 use catalog::Corpus;
 use ingest::Ingest;
+use kv::Segment;
+use scout::{Cancel, Question, Sequence};
 use std::ops::ControlFlow;
 
 /// Answers to `questions`, in order; none is stored, and none cites, for there is no stored row that it looked at.
@@ -20,27 +22,44 @@ pub(super) async fn answers(
     corpus: &Corpus,
     questions: &[EvalQuestion],
     request: &AskRequest,
+    cancel: &Cancel,
 ) -> Result<Vec<Answer>> {
     let engine = &ingest.engine;
     let snapshot = ingest.stores.snapshot(corpus).await?;
-    let context = Context::of(ingest, &snapshot, request).await?;
-    let segments = whole(ingest, context.segments(engine, &ingest.stores.kv)?).await?;
-    let mut behind = engine.sequence()?;
-    tokio::task::block_in_place(|| {
-        segments.iter().try_for_each(|segment| {
-            engine.prefill_behind(&mut behind, segment.tokens(), &mut |_| ControlFlow::Continue(()))
-        })
-    })?;
-    let stream = engine.sequence()?.stream(segments, &[])?;
+    let context = Context::of(ingest, &snapshot, request, cancel).await?;
+    let asking = || engine.question(&corpus.owner).cancelled_by(cancel);
+    let segments = tokio::task::block_in_place(|| context.segments(&asking(), &ingest.stores.kv))?;
+    let segments = whole(ingest, segments).await?;
+    let behind = tokio::task::block_in_place(|| read(&asking(), &segments))?;
+    let stream = engine.empty_sequence().stream(segments, &[])?;
+    let usage = Usage {
+        corpus_tokens: stream.n_tokens(),
+        prefilled_corpus_tokens: stream.n_tokens(),
+        ..Usage::default()
+    };
     let mut answers = Vec::new();
     for question in questions {
         let tail = question_tail(engine, &question.question, &[])?.ids;
         let written = tokio::task::block_in_place(|| {
-            let (asking, most) = (engine.question(&corpus.owner), request.max_output_tokens);
-            native::write(&asking, &behind, &[&tail], request.sampling, most, &mut |_| {})
+            let most = request.max_output_tokens;
+            native::write(&asking(), &behind, &[&tail], request.sampling, most, &mut |_| Ok(()))
         })?;
         let request = AskRequest { question: question.question.clone(), ..request.clone() };
-        answers.push(concluded(ingest, &snapshot, &context, &request, &stream, &written[0]).await?);
+        let given = (&written[0], usage.clone());
+        answers.push(concluded(ingest, &snapshot, &context, &request, &stream, given).await?);
     }
     Ok(answers)
+}
+
+/// Reads the segments' tokens one behind the other.
+fn read(question: &Question<'_>, segments: &[Segment]) -> Result<Sequence> {
+    let mut behind = question.sequence()?;
+    let mut go_on = |_| match question.check_cancelled() {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
+    };
+    for segment in segments {
+        question.engine().prefill_behind(&mut behind, segment.tokens(), &mut go_on)?;
+    }
+    Ok(behind)
 }

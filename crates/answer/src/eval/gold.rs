@@ -2,16 +2,24 @@
 
 use super::{EvalQuestion, Gold, JudgedUnit};
 use crate::{Error, Result, gather::Candidate};
+use base::Id;
 use catalog::Corpus;
 use corpus::tokens::CharIndex;
 use ingest::Ingest;
 use std::collections::BTreeMap;
 use unicode_normalization::UnicodeNormalization;
 
-/// Gold spans by document path, code points.
+/// Gold spans by document, code points.
 #[derive(Default)]
 pub(super) struct GoldSpans {
-    texts: BTreeMap<String, Option<Vec<char>>>,
+    /// By what a question file calls them, id or path.
+    documents: BTreeMap<String, GoldDocument>,
+}
+
+struct GoldDocument {
+    id: Id,
+    /// `None` before extraction and when there was nothing to extract.
+    text: Option<Vec<char>>,
 }
 
 impl GoldSpans {
@@ -25,8 +33,9 @@ impl GoldSpans {
         let mut ranks = Vec::new();
         for gold in &question.gold {
             let spans = self.find(ingest, corpus, gold).await?;
+            let document = self.document(ingest, corpus, gold).await?;
             let holds = |c: &Candidate| {
-                c.source.document.path == gold.document
+                c.source.document.id == document
                     && overlaps(&spans, CharIndex::new(&c.source.text.text).char_span(c.passage.bytes))
             };
             ranks.push(ranked.iter().position(holds).map(|at| at + 1));
@@ -43,19 +52,37 @@ impl GoldSpans {
     ) -> Result<Vec<JudgedUnit>> {
         let mut golds = Vec::new();
         for gold in &question.gold {
-            golds.push((gold.document.as_str(), self.find(ingest, corpus, gold).await?));
+            golds.push((self.document(ingest, corpus, gold).await?, self.find(ingest, corpus, gold).await?));
         }
         let mut units = Vec::new();
         for (passage, candidate) in candidates.iter().enumerate() {
-            let document = &candidate.source.document.path;
+            let document = &candidate.source.document;
             let index = CharIndex::new(&candidate.source.text.text);
             for unit in &candidate.units {
                 let at = index.char_span(unit.bytes);
-                let gold = golds.iter().any(|(path, spans)| path == document && overlaps(spans, at));
-                units.push(JudgedUnit { passage, document: document.clone(), gold, evidence: unit.evidence });
+                let gold = golds.iter().any(|(id, spans)| *id == document.id && overlaps(spans, at));
+                let (document, evidence) = (document.path.clone(), unit.evidence);
+                units.push(JudgedUnit { passage, document, gold, evidence });
             }
         }
         Ok(units)
+    }
+
+    /// The document that a gold quote is of.
+    pub(super) async fn document(&mut self, ingest: &Ingest, corpus: &Corpus, gold: &Gold) -> Result<Id> {
+        Ok(self.known(ingest, corpus, gold).await?.id.clone())
+    }
+
+    async fn known(&mut self, ingest: &Ingest, corpus: &Corpus, gold: &Gold) -> Result<&GoldDocument> {
+        if !self.documents.contains_key(&gold.document) {
+            let document = ingest.stores.catalog.document(&corpus.id, &gold.document).await?;
+            let text = match &document.version.stored {
+                Some(stored) => Some(ingest.stores.library.document_text(stored)?.text.chars().collect()),
+                None => None,
+            };
+            self.documents.insert(gold.document.clone(), GoldDocument { id: document.id, text });
+        }
+        Ok(&self.documents[&gold.document])
     }
 
     /// The places of a gold quote in the canonical text, compared without white space, hyphens and Markdown marks.
@@ -65,15 +92,7 @@ impl GoldSpans {
         corpus: &Corpus,
         gold: &Gold,
     ) -> Result<Vec<std::ops::Range<u64>>> {
-        if !self.texts.contains_key(&gold.document) {
-            let document = ingest.stores.catalog.document(&corpus.id, &gold.document).await?;
-            let text = match &document.version.stored {
-                Some(stored) => Some(ingest.stores.library.document_text(stored)?.text.chars().collect()),
-                None => None,
-            };
-            self.texts.insert(gold.document.clone(), text);
-        }
-        let Some(Some(text)) = self.texts.get(&gold.document) else { return Ok(Vec::new()) };
+        let Some(text) = &self.known(ingest, corpus, gold).await?.text else { return Ok(Vec::new()) };
         let (squeezed, places) = squeeze(text.iter().copied());
         let spans: Vec<_> = std::iter::once(&gold.quote)
             .chain(&gold.or)

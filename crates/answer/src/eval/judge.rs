@@ -2,6 +2,7 @@
 
 use super::{EvalQuestion, Judged, gold::GoldSpans, rule::contains};
 use crate::{Answer, Grounding, Result};
+use base::Id;
 use catalog::Corpus;
 use ingest::Ingest;
 use std::collections::HashSet;
@@ -23,7 +24,7 @@ pub(super) async fn judge(
     let mut hit_documents = 0;
     for gold in &question.gold {
         let spans = golds.find(ingest, corpus, gold).await?;
-        let cited_chars: HashSet<u64> = cited_in(answer, &gold.document);
+        let cited_chars: HashSet<u64> = cited_in(answer, &golds.document(ingest, corpus, gold).await?);
         let any_hit = spans.iter().any(|span| span.clone().any(|c| cited_chars.contains(&c)));
         hit_documents += u64::from(any_hit);
         let counted =
@@ -47,17 +48,19 @@ pub(super) async fn judge(
         recall: share(gold_chars),
         text: answer.text.clone(),
         ttft_ms: answer.usage.ttft_ms,
+        reused_corpus_tokens: answer.usage.reused_corpus_tokens,
+        prefilled_corpus_tokens: answer.usage.prefilled_corpus_tokens,
         ranks: Vec::new(),
         pair: None,
         units: Vec::new(),
     })
 }
 
-fn cited_in(answer: &Answer, document: &str) -> HashSet<u64> {
+fn cited_in(answer: &Answer, document: &Id) -> HashSet<u64> {
     answer
         .citations
         .iter()
-        .filter(|c| c.source.path == document)
+        .filter(|c| c.source.document_id == document.as_str())
         .flat_map(|c| c.source.start_char..c.source.end_char)
         .collect()
 }

@@ -44,6 +44,7 @@ pub struct EvalQuestion {
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct Gold {
+    /// Id or path.
     pub document: String,
     pub quote: String,
     #[serde(default)]
@@ -94,6 +95,9 @@ pub struct Judged {
     pub recall: f64,
     pub text: String,
     pub ttft_ms: u64,
+    /// Document tokens whose stored rows were composed, and those that were computed.
+    pub reused_corpus_tokens: u64,
+    pub prefilled_corpus_tokens: u64,
     /// For each gold document the rank, from 1, of its first passage that holds gold, among the first eight.
     pub ranks: Vec<Option<usize>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,13 +155,14 @@ impl Extras {
 }
 
 /// Asks every question without storing the answers. `request` carries the settings beside the question, `progress` hears
-/// each judgement.
+/// each judgement, `cancel` ends it.
 pub async fn evaluate(
     ingest: &Ingest,
     corpus: &Corpus,
     questions: &[EvalQuestion],
     request: &AskRequest,
     extras: Extras,
+    cancel: &Cancel,
     progress: &mut (dyn FnMut(&Judged, usize, usize) + Send),
 ) -> Result<EvalReport> {
     extras.check(ingest.engine.sees_everything(), request.mode)?;
@@ -171,23 +176,26 @@ pub async fn evaluate(
     };
     // A file that does not fit the corpus is found out before anything is asked.
     for question in questions {
+        cancel.check()?;
         for gold in &question.gold {
             golds.find(ingest, corpus, gold).await?;
         }
     }
     if ingest.engine.sees_everything() {
-        evaluate_together(ingest, corpus, questions, request, extras, progress, (&mut golds, &mut report))
-            .await?;
+        let asked = (questions, request, extras);
+        evaluate_together(ingest, corpus, asked, cancel, progress, (&mut golds, &mut report)).await?;
         return Ok(report);
     }
     for (i, question) in questions.iter().enumerate() {
         let request = AskRequest { question: question.question.clone(), ..request.clone() };
-        let given = give(ingest, corpus, &request, &Cancel::default(), &mut |_| {}).await?;
+        let given = give(ingest, corpus, &request, cancel, &mut |_| {}).await?;
         let mut judged = judge(ingest, corpus, question, &given.answer, &mut golds).await?;
         let ranked = rank(ingest, corpus, question).await?;
         judged.ranks = golds.ranks(ingest, corpus, question, &ranked.candidates).await?;
         if let (true, [Some(rank)]) = (extras.reuse, judged.ranks.as_slice()) {
-            judged.pair = reuse::pair(ingest, question, &ranked.candidates[rank - 1])?;
+            let asking = ingest.engine.question(&corpus.owner).cancelled_by(cancel);
+            let candidate = &ranked.candidates[rank - 1];
+            judged.pair = tokio::task::block_in_place(|| reuse::pair(ingest, &asking, question, candidate))?;
         }
         if extras.evidence {
             let asked = &given.gathered.candidates;
@@ -209,9 +217,8 @@ const TOGETHER: usize = 256;
 async fn evaluate_together(
     ingest: &Ingest,
     corpus: &Corpus,
-    questions: &[EvalQuestion],
-    request: &AskRequest,
-    extras: Extras,
+    (questions, request, extras): (&[EvalQuestion], &AskRequest, Extras),
+    cancel: &Cancel,
     progress: &mut (dyn FnMut(&Judged, usize, usize) + Send),
     (golds, report): (&mut GoldSpans, &mut EvalReport),
 ) -> Result<()> {
@@ -221,10 +228,11 @@ async fn evaluate_together(
     let together = if extras.exact { questions.len().max(1) } else { TOGETHER };
     for batch in questions.chunks(together) {
         let answers = match extras.exact {
-            true => exact::answers(ingest, corpus, batch, request).await?,
-            false => together::answers(ingest, corpus, batch, request, sight, golds).await?,
+            true => exact::answers(ingest, corpus, batch, request, cancel).await?,
+            false => together::answers(ingest, corpus, batch, request, (sight, golds), cancel).await?,
         };
         for (question, answer) in batch.iter().zip(&answers) {
+            cancel.check()?;
             let judged = judge(ingest, corpus, question, answer, golds).await?;
             done += 1;
             progress(&judged, done, questions.len());

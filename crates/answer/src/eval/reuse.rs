@@ -12,7 +12,7 @@ use crate::{
     read::{Tail, question_tail},
 };
 use ingest::Ingest;
-use scout::{Engine, Sequence, Step, greedy, log_prob};
+use scout::{Question, Sequence, Step, greedy, log_prob};
 use serde::Serialize;
 
 /// Tokens of a greedy answer.
@@ -64,10 +64,15 @@ impl Reuse {
 }
 
 /// Asks one passage both ways. `None` when the question has no accepted answer to measure.
-pub(super) fn pair(ingest: &Ingest, question: &EvalQuestion, candidate: &Candidate) -> Result<Option<Pair>> {
+pub(super) fn pair(
+    ingest: &Ingest,
+    asking: &Question<'_>,
+    question: &EvalQuestion,
+    candidate: &Candidate,
+) -> Result<Option<Pair>> {
     let engine = &ingest.engine;
     let tail = question_tail(engine, &question.question, &[])?;
-    let reused = match compose(engine, &ingest.stores.kv, candidate)? {
+    let reused = match compose(asking, &ingest.stores.kv, candidate)? {
         Ok(composed) => composed.sequence,
         Err(part) => {
             return Err(Error::SegmentMissing {
@@ -76,19 +81,19 @@ pub(super) fn pair(ingest: &Ingest, question: &EvalQuestion, candidate: &Candida
             });
         }
     };
-    let Some(fresh) = fresh(ingest, candidate)? else { return Ok(None) };
-    let (reused, fresh) = (Read::new(engine, reused, &tail)?, Read::new(engine, fresh, &tail)?);
+    let Some(fresh) = fresh(ingest, asking, candidate)? else { return Ok(None) };
+    let (reused, fresh) = (Read::new(asking, reused, &tail)?, Read::new(asking, fresh, &tail)?);
     let mut best: Option<(f64, f64)> = None;
     for accepted in &question.accept {
         let ids = engine.tokenizer().encode_document(accepted.trim_matches('`'))?.ids;
-        let (a, b) = (reused.nats(engine, &ids)?, fresh.nats(engine, &ids)?);
+        let (a, b) = (reused.nats(asking, &ids)?, fresh.nats(asking, &ids)?);
         if best.is_none_or(|(_, least)| b < least) {
             best = Some((a, b));
         }
     }
     let Some((reused_nats, fresh_nats)) = best else { return Ok(None) };
     let right = |read: &Read| -> Result<bool> {
-        let text = read.answer(engine)?;
+        let text = read.answer(asking)?;
         Ok(question.accept.iter().any(|accepted| contains(&text, accepted)))
     };
     Ok(Some(Pair {
@@ -101,7 +106,7 @@ pub(super) fn pair(ingest: &Ingest, question: &EvalQuestion, candidate: &Candida
 }
 
 /// The same tokens as composing gives, computed now: the document header and the passage behind the header.
-fn fresh(ingest: &Ingest, candidate: &Candidate) -> Result<Option<Sequence>> {
+fn fresh(ingest: &Ingest, asking: &Question<'_>, candidate: &Candidate) -> Result<Option<Sequence>> {
     let mut ids = Vec::new();
     for part in &candidate.source.parts {
         let Some(tokens) = part.tokens.intersect(candidate.passage.tokens) else { continue };
@@ -114,8 +119,8 @@ fn fresh(ingest: &Ingest, candidate: &Candidate) -> Result<Option<Sequence>> {
             ids.extend_from_slice(&segment.tokens()[span.start as usize..span.end as usize]);
         }
     }
-    let mut sequence = ingest.engine.sequence()?;
-    ingest.engine.step(&mut [Step { sequence: &mut sequence, ids: &ids, logits: 0..0, mass: None }])?;
+    let mut sequence = asking.sequence()?;
+    asking.step(&mut [Step { sequence: &mut sequence, ids: &ids, logits: 0..0, mass: None }])?;
     Ok(Some(sequence))
 }
 
@@ -126,18 +131,18 @@ struct Read {
 }
 
 impl Read {
-    fn new(engine: &Engine, mut sequence: Sequence, tail: &Tail) -> Result<Self> {
+    fn new(asking: &Question<'_>, mut sequence: Sequence, tail: &Tail) -> Result<Self> {
         let last = tail.ids.len() - 1..tail.ids.len();
         let step = Step { sequence: &mut sequence, ids: &tail.ids, logits: last, mass: None };
-        let logits = engine.step(&mut [step])?.logits.row(0).to_vec();
+        let logits = asking.step(&mut [step])?.logits.row(0).to_vec();
         Ok(Self { sequence, logits })
     }
 
     /// Mean negative log-likelihood per token of `ids` as the answer, nats.
-    fn nats(&self, engine: &Engine, ids: &[u32]) -> Result<f64> {
+    fn nats(&self, asking: &Question<'_>, ids: &[u32]) -> Result<f64> {
         let mut sequence = self.sequence.fork();
         let step = Step { sequence: &mut sequence, ids, logits: 0..ids.len(), mass: None };
-        let decoded = engine.step(&mut [step])?.logits;
+        let decoded = asking.step(&mut [step])?.logits;
         let nats = |at: usize| match at {
             0 => log_prob(&self.logits, ids[0]),
             _ => log_prob(decoded.row(at - 1), ids[at]),
@@ -146,18 +151,18 @@ impl Read {
     }
 
     /// The greedy answer.
-    fn answer(&self, engine: &Engine) -> Result<String> {
+    fn answer(&self, asking: &Question<'_>) -> Result<String> {
         let (mut sequence, mut logits, mut ids) = (self.sequence.fork(), self.logits.clone(), Vec::new());
         while ids.len() < ANSWER_TOKENS {
             let id = greedy(&logits);
-            if engine.stop_ids().contains(&id) {
+            if asking.engine().stop_ids().contains(&id) {
                 break;
             }
             ids.push(id);
             let step = Step { sequence: &mut sequence, ids: &[id], logits: 0..1, mass: None };
-            logits = engine.step(&mut [step])?.logits.row(0).to_vec();
+            logits = asking.step(&mut [step])?.logits.row(0).to_vec();
         }
-        Ok(engine.tokenizer().decode(&ids)?)
+        Ok(asking.engine().tokenizer().decode(&ids)?)
     }
 }
 

@@ -15,6 +15,7 @@ use catalog::Corpus;
 use corpus::tokens::CharIndex;
 use ingest::{Ingest, Snapshot};
 use kv::SegmentId;
+use scout::Cancel;
 use std::ops::Range;
 
 /// What stays out of sight while the questions are asked.
@@ -31,17 +32,18 @@ pub(super) async fn answers(
     corpus: &Corpus,
     questions: &[EvalQuestion],
     request: &AskRequest,
-    sight: Sight,
-    golds: &mut GoldSpans,
+    (sight, golds): (Sight, &mut GoldSpans),
+    cancel: &Cancel,
 ) -> Result<Vec<Answer>> {
     let snapshot = ingest.stores.snapshot(corpus).await?;
-    let context = Context::of(ingest, &snapshot, request).await?;
+    let context = Context::of(ingest, &snapshot, request, cancel).await?;
     let hidden = match sight {
         Sight::Everything => Vec::new(),
-        Sight::WithoutGold => hidden(ingest, corpus, &context, questions, golds).await?,
+        Sight::WithoutGold => hidden(ingest, corpus, &context, questions, golds, cancel).await?,
     };
     let engine = &ingest.engine;
-    let composed = context.compose(engine, &ingest.stores.kv, &hidden)?;
+    let asking = || engine.question(&corpus.owner).cancelled_by(cancel);
+    let composed = tokio::task::block_in_place(|| context.compose(&asking(), &ingest.stores.kv, &hidden))?;
     let (sequence, stream) = whole(ingest, composed).await?;
     let mut tails = Vec::new();
     for question in questions {
@@ -49,13 +51,20 @@ pub(super) async fn answers(
     }
     let written = tokio::task::block_in_place(|| {
         let tails: Vec<&[u32]> = tails.iter().map(Vec::as_slice).collect();
-        let (asking, most) = (engine.question(&corpus.owner), request.max_output_tokens);
-        native::write(&asking, &sequence, &tails, request.sampling, most, &mut |_| {})
+        let most = request.max_output_tokens;
+        native::write(&asking(), &sequence, &tails, request.sampling, most, &mut |_| Ok(()))
     })?;
+    let usage = Usage {
+        corpus_tokens: stream.n_tokens(),
+        reused_corpus_tokens: stream.n_tokens(),
+        ..Usage::default()
+    };
     let mut answers = Vec::new();
     for (question, written) in questions.iter().zip(&written) {
+        cancel.check()?;
         let request = AskRequest { question: question.question.clone(), ..request.clone() };
-        answers.push(concluded(ingest, &snapshot, &context, &request, &stream, written).await?);
+        let given = (written, usage.clone());
+        answers.push(concluded(ingest, &snapshot, &context, &request, &stream, given).await?);
     }
     Ok(answers)
 }
@@ -71,25 +80,20 @@ pub(super) async fn whole<T>(ingest: &Ingest, found: std::result::Result<T, Dama
     }
 }
 
-/// What was written as an answer, with the sources it looked at.
+/// What was written as an answer, with the sources it looked at, and what it cost.
 pub(super) async fn concluded(
     ingest: &Ingest,
     snapshot: &Snapshot,
     context: &Context,
     request: &AskRequest,
     stream: &scout::Stream,
-    written: &Written,
+    (written, usage): (&Written, Usage),
 ) -> Result<Answer> {
     let mut response = written.response(stream);
     let masses = context.by_document(stream, &written.mass);
     let gathered = context.gathered(ingest, request, &masses).await?;
     native::ground(&mut response, &gathered, request.mode == crate::Mode::Quote);
-    let usage = Usage {
-        corpus_tokens: stream.n_tokens(),
-        reused_corpus_tokens: response.reused_tokens,
-        output_tokens: response.output_tokens,
-        ..Usage::default()
-    };
+    let usage = Usage { output_tokens: response.output_tokens, ..usage };
     cited(ingest, snapshot, request, (&gathered, Some(&context.looked(masses))), response, usage).await
 }
 
@@ -100,9 +104,11 @@ async fn hidden(
     context: &Context,
     questions: &[EvalQuestion],
     golds: &mut GoldSpans,
+    cancel: &Cancel,
 ) -> Result<Vec<(SegmentId, Range<u64>)>> {
     let mut hidden = Vec::new();
     for gold in questions.iter().flat_map(|question| &question.gold) {
+        cancel.check()?;
         let document = ingest.stores.catalog.document(&corpus.id, &gold.document).await?;
         let source = load(&ingest.stores, document.version.id).await?;
         let index = CharIndex::new(&source.text.text);
@@ -111,7 +117,7 @@ async fn hidden(
             let spans = &source.text.token_spans;
             let first = spans.partition_point(|span| span.end <= bytes.start) as u64;
             let end = spans.partition_point(|span| span.start < bytes.end) as u64;
-            hidden.extend(context.stored(&ingest.stores.kv, &gold.document, TokenSpan::new(first, end))?);
+            hidden.extend(context.stored(&ingest.stores.kv, &document.id, TokenSpan::new(first, end))?);
         }
     }
     Ok(hidden)

@@ -37,7 +37,7 @@ pub async fn run(owner: &Owner, settings: &Settings, args: &Ask, out: &Out) -> R
 }
 
 /// Ends with Ctrl-C, or when nobody listens any more.
-async fn cancel_with(out: Out, cancel: Cancel) {
+pub async fn cancel_with(out: Out, cancel: Cancel) {
     while !out.cancel.requested() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

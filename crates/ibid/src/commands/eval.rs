@@ -7,9 +7,10 @@ use crate::{
     owner::{Exit, Owner},
     settings::Settings,
 };
-use answer::{AskRequest, EvalQuestion, EvalReport, Extras};
+use answer::{AskRequest, EvalQuestion, EvalReport, Extras, Judged};
 use anyhow::{Context, Result};
 use catalog::LOCAL_OWNER;
+use scout::Cancel;
 use serde_json::json;
 
 pub async fn run(owner: &Owner, settings: &Settings, args: &Eval, out: &Out) -> Result<Exit> {
@@ -24,19 +25,25 @@ pub async fn run(owner: &Owner, settings: &Settings, args: &Eval, out: &Out) -> 
     let ingest = owner.ingest(settings, out).await?;
     let extras =
         Extras { evidence: args.evidence, reuse: args.reuse, hide_gold: args.hide_gold, exact: args.exact };
+    let cancel = Cancel::default();
+    // The model runs on this task's thread: what watches for Ctrl-C has to be another task.
+    let watch = tokio::spawn(ask::cancel_with(out.clone(), cancel.clone()));
     let mut modes = Vec::new();
     for mode in &args.mode {
         let mut request = AskRequest::new("", ask::mode(*mode));
         request.passages = args.passages.unwrap_or(request.passages);
         let mut meter = Meter::new(out, &format!("eval {}", request.mode.as_str()), "questions");
+        let mut told = |_: &Judged, done: usize, total: usize| meter.report(done as u64, total as u64);
         let report =
-            answer::evaluate(&ingest, &corpus, &questions, &request, extras, &mut |_, done, total| {
-                meter.report(done as u64, total as u64);
-            })
-            .await?;
+            answer::evaluate(&ingest, &corpus, &questions, &request, extras, &cancel, &mut told).await;
+        if report.is_err() {
+            watch.abort();
+        }
+        let report = report?;
         show(&report, out);
         modes.push(report);
     }
+    watch.abort();
     out.object(json!({
         "object": "evaluation", "corpus_id": corpus.id.as_str(), "corpus": corpus.name,
         "questions": questions.len(), "modes": modes,

@@ -1,8 +1,8 @@
 //! Derived state that was damaged comes back as it was.
 
-use std::{fs, sync::Arc};
+use std::{fs, ops::ControlFlow, sync::Arc};
 
-use ingest::Error;
+use ingest::{Error, Progress};
 use kv::{PageBuf, SegmentId};
 use scout::{Engine, Numerics};
 
@@ -28,20 +28,28 @@ async fn a_damaged_segment_is_set_aside_and_computed_again_bit_for_bit() {
     fs::write(&path, bad).unwrap();
     assert!(place.ingest.stores.kv.verify(&id).unwrap_err().is_damage());
 
-    place.ingest.rebuild_segment(document.version.id, part.idx).await.unwrap();
+    let go_on = |_: Progress| ControlFlow::Continue(());
+    assert!(place.ingest.rebuild_segment(document.version.id, part.idx, &go_on).await.unwrap());
     assert!(fs::read(&path).unwrap() == good, "the same bytes");
     assert!(place.ingest.stores.kv.verify(&id).unwrap());
     assert_eq!(place.ingest.stores.kv.quarantined().unwrap().len(), 1);
     assert_eq!(place.ingest.stores.catalog.parts(document.version.id).await.unwrap(), parts);
 
+    assert!(!place.ingest.rebuild_segment(document.version.id, part.idx, &go_on).await.unwrap());
+    assert_eq!(place.ingest.stores.kv.quarantined().unwrap().len(), 1, "a sound one is left where it is");
+    assert_eq!(place.ingest.stores.catalog.parts(document.version.id).await.unwrap(), parts);
+
     fs::remove_file(&path).unwrap();
-    place.ingest.rebuild_segment(document.version.id, part.idx).await.unwrap();
+    let stop = |_: Progress| ControlFlow::Break(());
+    let stopped = place.ingest.rebuild_segment(document.version.id, part.idx, &stop).await.unwrap_err();
+    assert!(matches!(stopped, Error::Interrupted) && !path.exists(), "{stopped}");
+    assert!(place.ingest.rebuild_segment(document.version.id, part.idx, &go_on).await.unwrap());
     assert!(fs::read(&path).unwrap() == good, "a lost one comes back too");
 
-    let missing = place.ingest.rebuild_segment(document.version.id, 99).await.unwrap_err();
+    let missing = place.ingest.rebuild_segment(document.version.id, 99, &go_on).await.unwrap_err();
     assert!(matches!(missing, Error::NoSuchPart { part: 99, .. }), "{missing}");
     place.ingest.engine = open_engine(2);
-    let other = place.ingest.rebuild_segment(document.version.id, part.idx).await.unwrap_err();
+    let other = place.ingest.rebuild_segment(document.version.id, part.idx, &go_on).await.unwrap_err();
     assert!(matches!(other, Error::OtherSegment { .. }), "{other}");
     assert!(place.ingest.stores.kv.verify(&id).unwrap(), "the good one stays");
 }

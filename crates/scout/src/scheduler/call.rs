@@ -42,7 +42,8 @@ impl Call {
     /// Moves the sequences out of `steps`; [`Call::give_back`] puts them back.
     ///
     /// # Panics
-    /// When a step asks for rows that it does not have: here, where nobody else's steps are in danger.
+    /// When a step asks for rows that it does not have, or its sequence is spent: here, where nobody else's steps are in
+    /// danger.
     pub fn take(question: QuestionId, cancel: &Cancel, steps: &mut [Step<'_>], vocab: usize) -> Self {
         let mut n_logits = 0;
         let stretches = steps
@@ -135,6 +136,7 @@ impl Stretch {
             assert!(rows.start <= rows.end && rows.end <= ids.len(), "mass {rows:?} of {} rows", ids.len());
             Mass::new(rows, layers)
         });
+        assert!(!step.sequence.is_spent(), "a sequence of a cancelled question cannot be asked on");
         let start_pos = step.sequence.next_pos();
         let sequence = step.sequence.take();
         Self { sequence, start_pos, ids, done: 0, tile: 0, asked, first_logits, mass }

@@ -1,13 +1,18 @@
 //! The scheduler: the steps of all running questions share forward passes, and prefill gives way to them.
 //!
-//! There is no thread of its own. A caller of [`Scheduler::step`] moves its sequences into the queue; whoever finds no
-//! pass running leads: it fills a pass from the queue, runs it, hands the results out, and lets the next caller lead
-//! once its own call is finished. A token's logits do not depend on the batch it runs in, so merging changes no answer.
+//! A caller of [`Scheduler::step`] moves its sequences into the queue and waits. One thread fills passes from the queue,
+//! runs them and hands the results out. A token's logits do not depend on the batch it runs in, so merging changes no
+//! answer.
+//!
+//! Passes have a thread of their own for the sake of cancelling: one over millions of stored tokens takes minutes and
+//! serves many questions. Who is cancelled leaves at once, and the pass goes on for the others: were it run by a caller,
+//! or stopped and run again, everybody would pay for one who changed their mind. The rows of the one who left are
+//! computed for nobody until the pass ends; a pass that everybody left is stopped. The pass keeps the sequences of those
+//! who left, for it is writing to them: a copy of every tail at every step would be the price of giving them back, and a
+//! cancelled question is never asked on.
 //!
 //! - `call`: one caller's steps, cut into tiles; - `queue`: whose tiles go into the next pass; - `pass`: runs them, and
 //!   keeps one caller's failure from the others; - `priority`: when prefill may run; - `question`: the callers' side.
-//!
-//! A caller must not be a thread of the rayon pool that the leader runs on: it would wait for work that waits for it.
 
 mod call;
 mod pass;
@@ -29,20 +34,29 @@ use call::Call;
 use pass::{Failure, Outcome};
 use queue::{CallId, Queue};
 use std::{
-    collections::BTreeMap,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::{Builder, JoinHandle},
     time::{Duration, Instant},
 };
 
-/// The longest that a leader waits for questions that are about to come back with their next token.
+/// The longest that a pass waits for questions that are about to come back with their next token.
 const GATHER: Duration = Duration::from_millis(2);
+/// How often a waiting caller looks whether it is cancelled.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Owns the thread of the passes, which ends with it.
+pub(crate) struct Scheduler {
+    shared: Arc<Shared>,
+    passes: Option<JoinHandle<()>>,
+}
 
 #[derive(Default)]
-pub(crate) struct Scheduler {
+struct Shared {
     state: Mutex<State>,
-    /// A pass ended: calls may be finished, and the lead is free.
+    /// A pass ended: calls may be finished.
     passed: Condvar,
-    /// A call was queued or a question ended: a leader that gathers looks again.
+    /// A call was queued, a question ended, or all is to end: the passes' thread looks again.
     arrived: Condvar,
     /// A question ended: prefill looks again.
     quiet: Condvar,
@@ -53,38 +67,52 @@ struct State {
     queue: Queue,
     /// Until their callers wake up and take them.
     finished: BTreeMap<CallId, (Call, Outcome)>,
-    leading: bool,
+    /// Calls in the running pass that nobody waits for.
+    left: BTreeSet<CallId>,
+    /// No more passes are run.
+    ended: bool,
     prefill: priority::Share,
 }
 
 impl Scheduler {
+    /// Errors: [`Error::Thread`].
+    pub(crate) fn start(run: Arc<dyn Run>) -> Result<Self> {
+        let shared = Arc::<Shared>::default();
+        let passes = Builder::new().name("passes".into()).spawn({
+            let shared = shared.clone();
+            move || shared.run_passes(&*run)
+        });
+        let passes = passes.map_err(|source| Error::Thread { source })?;
+        Ok(Self { shared, passes: Some(passes) })
+    }
+
     pub(crate) fn register(&self, owner: &str) -> QuestionId {
-        self.state().queue.register(owner, Instant::now())
+        self.shared.state().queue.register(owner, Instant::now())
     }
 
     pub(crate) fn unregister(&self, question: QuestionId) {
-        self.state().queue.unregister(question);
-        self.arrived.notify_all();
-        self.quiet.notify_all();
+        self.shared.state().queue.unregister(question);
+        self.shared.arrived.notify_all();
+        self.shared.quiet.notify_all();
     }
 
-    /// Runs all of `steps`, in as many passes as it takes. On an error every sequence is as it was before. A panic in
-    /// the forward pass goes on in the thread whose steps caused it.
+    /// Runs all of `steps`, in as many passes as it takes. A panic in the forward pass goes on in the thread whose steps
+    /// caused it.
+    ///
+    /// Errors: [`Error::Cancelled`] soon after `cancel` says so, whatever runs; the sequences may be spent then
+    /// ([`crate::Sequence::is_spent`]). On any other error every sequence is as it was before.
     pub(crate) fn step(
         &self,
-        run: &dyn Run,
         question: QuestionId,
         cancel: &Cancel,
         steps: &mut [Step<'_>],
         vocab: usize,
     ) -> Result<Decoding> {
-        if cancel.is_cancelled() {
-            return Err(Error::Cancelled);
-        }
+        cancel.check()?;
         let mut call = Call::take(question, cancel, steps, vocab);
         let mut outcome = Ok(());
         if !call.is_done() {
-            (call, outcome) = self.wait(run, call);
+            (call, outcome) = self.shared.wait(call).ok_or(Error::Cancelled)?;
         }
         if outcome.is_err() {
             call.undo();
@@ -97,23 +125,79 @@ impl Scheduler {
         }
     }
 
-    /// Queues the call and leads passes or waits for those of others until it is finished.
-    fn wait(&self, run: &dyn Run, call: Call) -> (Call, Outcome) {
-        let question = call.question;
+    /// Prefill calls this after every layer of a tile and sleeps here while questions run; returns when it may run the
+    /// next layer.
+    pub(crate) fn give_way(&self) {
+        let since = Instant::now();
+        let mut state = self.shared.state();
+        loop {
+            let now = Instant::now();
+            let held = state.queue.holds_prefill(now);
+            let Some(wait) = state.prefill.wait(since, now, held) else { return };
+            state = self.shared.quiet.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        self.shared.end();
+        if let Some(passes) = self.passes.take() {
+            // It panicked: whoever waited for it has been told.
+            let _ = passes.join();
+        }
+    }
+}
+
+/// However the thread of the passes ends, nobody waits for it any longer.
+struct Ends<'a>(&'a Shared);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+impl Shared {
+    fn end(&self) {
+        self.state().ended = true;
+        self.arrived.notify_all();
+        self.passed.notify_all();
+    }
+
+    /// Queues the call and waits until it is finished. `None`: it was cancelled while a pass had it.
+    fn wait(&self, call: Call) -> Option<(Call, Outcome)> {
+        let (question, cancel) = (call.question, call.cancel.clone());
         let mut state = self.state();
         let id = state.queue.push(call);
         self.arrived.notify_all();
         loop {
             if let Some(finished) = state.finished.remove(&id) {
                 state.queue.returned(question, Instant::now());
-                return finished;
+                return Some(finished);
             }
-            if state.leading {
-                state = self.passed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            assert!(!state.ended, "the thread of the forward passes has ended");
+            if cancel.is_cancelled() {
+                state.queue.returned(question, Instant::now());
+                let waiting = state.queue.withdraw(id);
+                if waiting.is_none() {
+                    state.left.insert(id);
+                }
+                return waiting.map(|call| (call, Err(Failure::Error(Error::Cancelled))));
+            }
+            let woken = self.passed.wait_timeout(state, LOOK_AGAIN);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn run_passes(&self, run: &dyn Run) {
+        let _ends = Ends(self);
+        let mut state = self.state();
+        while !state.ended {
+            if state.queue.is_empty() {
+                state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
             } else {
-                state.leading = true;
-                state = self.lead(self.gather(state), run);
-                state.leading = false;
+                state = self.pass(self.gather(state), run);
                 self.passed.notify_all();
             }
         }
@@ -133,7 +217,7 @@ impl Scheduler {
     }
 
     /// One pass, with the lock free while it runs.
-    fn lead<'a>(&'a self, mut state: MutexGuard<'a, State>, run: &dyn Run) -> MutexGuard<'a, State> {
+    fn pass<'a>(&'a self, mut state: MutexGuard<'a, State>, run: &dyn Run) -> MutexGuard<'a, State> {
         for (id, call) in state.queue.take_cancelled() {
             state.finished.insert(id, (call, Err(Failure::Error(Error::Cancelled))));
         }
@@ -142,6 +226,9 @@ impl Scheduler {
         let outcomes = pass::run(run, &mut calls);
         let mut state = self.state();
         for ((id, call), outcome) in calls.into_iter().zip(outcomes) {
+            if state.left.remove(&id) {
+                continue;
+            }
             if outcome.is_ok() && !call.is_done() {
                 state.queue.put_back(id, call);
             } else {
@@ -149,19 +236,6 @@ impl Scheduler {
             }
         }
         state
-    }
-
-    /// Prefill calls this after every layer of a tile and sleeps here while questions run; returns when it may run the
-    /// next layer.
-    pub(crate) fn give_way(&self) {
-        let since = Instant::now();
-        let mut state = self.state();
-        loop {
-            let now = Instant::now();
-            let held = state.queue.holds_prefill(now);
-            let Some(wait) = state.prefill.wait(since, now, held) else { return };
-            state = self.quiet.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
-        }
     }
 
     // Nothing that can panic half-way changes the state under the lock.

@@ -20,7 +20,7 @@ pub(super) enum Failure {
 pub(super) type Outcome = std::result::Result<(), Failure>;
 
 /// Runs the calls' tiles together and gives an outcome for each call. A pass that fails is run again call by call, which
-/// changes no bit of those that are well.
+/// changes no bit of those that are well; those that are cancelled are not run again.
 pub(super) fn run(run: &dyn Run, calls: &mut [(CallId, Call)]) -> Vec<Outcome> {
     if calls.is_empty() {
         return Vec::new();
@@ -28,7 +28,14 @@ pub(super) fn run(run: &dyn Run, calls: &mut [(CallId, Call)]) -> Vec<Outcome> {
     match attempt(run, calls) {
         Ok(()) => calls.iter().map(|_| Ok(())).collect(),
         Err(failure) if calls.len() == 1 => vec![Err(failure)],
-        Err(_) => calls.iter_mut().map(|call| attempt(run, std::slice::from_mut(call))).collect(),
+        Err(_) => calls.iter_mut().map(|call| attempt_alone(run, call)).collect(),
+    }
+}
+
+fn attempt_alone(run: &dyn Run, call: &mut (CallId, Call)) -> Outcome {
+    match call.1.cancel.is_cancelled() {
+        true => Err(Failure::Error(Error::Cancelled)),
+        false => attempt(run, std::slice::from_mut(call)),
     }
 }
 
@@ -43,11 +50,12 @@ fn attempt(run: &dyn Run, calls: &mut [(CallId, Call)]) -> Outcome {
     Err(failure)
 }
 
-/// Stops between two layers when nobody wants the result any more.
+/// Stops at the next gate when nobody wants the result any more. While anybody does it goes on: those who are cancelled
+/// do not wait for it.
 fn forward(run: &dyn Run, calls: &mut [(CallId, Call)]) -> Result<()> {
     let cancels: Vec<_> = calls.iter().map(|(_, call)| call.cancel.clone()).collect();
     let mut batches: Vec<Batch<'_>> = calls.iter_mut().flat_map(|(_, call)| call.batches()).collect();
-    let logits = run.forward(&mut batches, &mut || {
+    let logits = run.forward(&mut batches, &mut |_| {
         if cancels.iter().all(|cancel| cancel.is_cancelled()) { Err(Error::Cancelled) } else { Ok(()) }
     })?;
     let masses: Vec<_> = batches.into_iter().map(|batch| batch.mass).collect();

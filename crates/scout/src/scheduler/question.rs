@@ -5,6 +5,7 @@ use crate::{
     Engine, Error, Result,
     decode::{Decoding, Step},
     forward,
+    sequence::Sequence,
 };
 use std::sync::{
     Arc,
@@ -22,6 +23,11 @@ impl Cancel {
 
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// Errors: [`Error::Cancelled`].
+    pub fn check(&self) -> Result<()> {
+        if self.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
     }
 }
 
@@ -48,21 +54,30 @@ impl<'a> Question<'a> {
         self.engine
     }
 
+    /// A new sequence that sees the header alone. The first one of an engine reads the header, as a step of this
+    /// question.
+    pub fn sequence(&self) -> Result<Sequence> {
+        self.engine.sequence_reading(&mut |sequence, ids| {
+            self.step(&mut [Step { sequence, ids, logits: 0..0, mass: None }]).map(drop)
+        })
+    }
+
     /// Runs all steps, together with those of other questions. Several threads may step one question at once.
     ///
-    /// Errors: [`Error::Cancelled`] at the latest when the running pass ends; a token or a length that the model does
-    /// not take. After an error, every sequence is as it was. Must not be called from the rayon pool of another caller.
+    /// Errors: [`Error::Cancelled`] within a fraction of a second of being cancelled, whatever runs, and the sequences
+    /// may be spent ([`Sequence::is_spent`]); a token or a length that the model does not take, and every sequence is as
+    /// it was. Must not be called from the global rayon pool: the passes run there.
     pub fn step(&self, steps: &mut [Step<'_>]) -> Result<Decoding> {
         let config = self.engine.config();
         for step in steps.iter() {
             forward::check(config, step.sequence, step.ids)?;
         }
-        self.engine.scheduler().step(self.engine.run(), self.id, &self.cancel, steps, config.vocab)
+        self.engine.scheduler().step(self.id, &self.cancel, steps, config.vocab)
     }
 
     /// For work between two steps: [`Error::Cancelled`] once the question is.
     pub fn check_cancelled(&self) -> Result<()> {
-        if self.cancel.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+        self.cancel.check()
     }
 }
 

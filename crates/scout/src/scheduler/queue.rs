@@ -10,7 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Rows of one pass: it bounds how long a newcomer and a cancelled question have to wait for the pass that runs.
+/// Rows of one pass: it bounds how long a newcomer has to wait for the pass that runs. A cancelled question does not wait
+/// for it.
 pub(super) const PASS_ROWS: usize = 256;
 /// Rows of a pass that go to single tokens before prompts are looked at; the rest is theirs even when more tokens wait.
 pub(super) const TOKEN_ROWS: usize = 128;
@@ -94,6 +95,15 @@ impl Queue {
             question.calls -= 1;
             (question.seen, question.has_stepped) = (now, true);
         }
+    }
+
+    /// Takes back a call that is in no pass.
+    pub fn withdraw(&mut self, id: CallId) -> Option<Call> {
+        self.waiting.remove(&id)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     pub fn take_cancelled(&mut self) -> Vec<(CallId, Call)> {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     Mass, Reach, Sequence,
-    forward::{Batch, Gate},
+    forward::{Batch, Gate, Reached},
 };
 use compute::Rows;
 use kv::{Dtype, PAGE_TOKENS, PageShape};
@@ -48,7 +48,7 @@ impl Run for Recorder {
             doors.0.send(()).unwrap();
             doors.1.recv().unwrap();
         }
-        gate()?;
+        gate(Reached::Layer)?;
         let ids: Vec<u32> = batches.iter().flat_map(|batch| batch.ids.to_vec()).collect();
         assert!(!ids.contains(&PANICS), "a token that panics");
         if ids.contains(&REFUSED) {
@@ -105,14 +105,15 @@ impl Bench {
     }
 
     fn over(recorder: Recorder) -> Self {
-        Self { scheduler: Arc::default(), run: Arc::new(recorder) }
+        let run = Arc::new(recorder);
+        Self { scheduler: Arc::new(Scheduler::start(run.clone()).unwrap()), run }
     }
 
     /// Steps `ids` with all logits behind a new sequence; gives the sequence's length afterwards and the logits.
     fn step(&self, question: QuestionId, cancel: &Cancel, ids: &[u32]) -> (u64, Result<Vec<f32>>) {
         let mut sequence = sequence();
         let step = Step { sequence: &mut sequence, ids, logits: 0..ids.len(), mass: None };
-        let got = self.scheduler.step(&*self.run, question, cancel, &mut [step], VOCAB);
+        let got = self.scheduler.step(question, cancel, &mut [step], VOCAB);
         (sequence.next_pos(), got.map(|decoding| decoding.logits.as_slice().to_vec()))
     }
 
@@ -132,9 +133,9 @@ impl Bench {
         caller
     }
 
-    /// The first call: leads, and is in its pass when this returns.
-    fn lead(&self, doors: &Doors, ids: Vec<u32>) -> Caller {
-        let (bench, question) = (self.clone(), self.scheduler.register("leader"));
+    /// The first call, which is in a pass when this returns.
+    fn begin(&self, doors: &Doors, ids: Vec<u32>) -> Caller {
+        let (bench, question) = (self.clone(), self.scheduler.register("first"));
         let caller = thread::spawn(move || {
             let got = bench.step(question, &Cancel::default(), &ids);
             bench.scheduler.unregister(question);
@@ -145,7 +146,7 @@ impl Bench {
     }
 
     fn until(&self, holds: impl Fn(&State) -> bool) {
-        while !holds(&self.scheduler.state()) {
+        while !holds(&self.scheduler.shared.state()) {
             thread::yield_now();
         }
     }
@@ -171,11 +172,10 @@ fn alone(ids: &[u32]) -> Vec<f32> {
 #[test]
 fn calls_that_arrive_during_a_pass_share_the_next() {
     let (bench, doors) = Bench::with_doors();
-    let leader = bench.lead(&doors, vec![1]);
+    let first = bench.begin(&doors, vec![1]);
     let others: Vec<Caller> = (0..3).map(|i| bench.queue("a", vec![10 + i as u32], i)).collect();
     doors.leave.send(()).unwrap();
-    // The leader's call ends with the first pass: one of the others takes the lead.
-    assert_eq!(leader.join().unwrap().1.unwrap(), alone(&[1]));
+    assert_eq!(first.join().unwrap().1.unwrap(), alone(&[1]));
     doors.let_end(1);
     for (i, other) in (10..).zip(others) {
         assert_eq!(other.join().unwrap().1.unwrap(), alone(&[i]));
@@ -185,16 +185,16 @@ fn calls_that_arrive_during_a_pass_share_the_next() {
 }
 
 #[test]
-fn a_leader_with_a_long_prompt_serves_tokens_on_its_way() {
+fn a_token_is_served_between_the_passes_of_a_long_prompt() {
     let (bench, doors) = Bench::with_doors();
     let prompt: Vec<u32> = (0..2 * queue::PASS_ROWS as u32).map(|i| i % 50).collect();
-    let leader = bench.lead(&doors, prompt);
+    let first = bench.begin(&doors, prompt);
     let token = bench.queue("a", vec![7], 0);
     doors.leave.send(()).unwrap();
     doors.let_end(1);
     assert_eq!(token.join().unwrap().1.unwrap(), alone(&[7]));
     doors.let_end(1);
-    let (len, logits) = leader.join().unwrap();
+    let (len, logits) = first.join().unwrap();
     let logits = logits.unwrap();
     assert_eq!((len, logits.len()), (512, 512 * VOCAB));
     let positions = logits.chunks(VOCAB).map(|row| row[1]);
@@ -206,14 +206,14 @@ fn a_leader_with_a_long_prompt_serves_tokens_on_its_way() {
 #[test]
 fn owners_take_turns_and_so_do_the_questions_of_one() {
     let (bench, doors) = Bench::with_doors();
-    let leader = bench.lead(&doors, vec![0]);
+    let first = bench.begin(&doors, vec![0]);
     // Three questions of `a` came before the one of `b`; each fills two passes alone.
     let prompt = |id: u32| vec![id; 2 * queue::PASS_ROWS];
     let mut callers: Vec<Caller> = (1..4).map(|id| bench.queue("a", prompt(id), id as usize - 1)).collect();
     callers.push(bench.queue("b", prompt(9), 3));
     doors.leave.send(()).unwrap();
     doors.let_end(8);
-    leader.join().unwrap().1.unwrap();
+    first.join().unwrap().1.unwrap();
     callers.into_iter().for_each(|caller| drop(caller.join().unwrap().1.unwrap()));
     let order: Vec<u32> = bench.passes()[1..].iter().map(|pass| pass[0][0]).collect();
     assert_eq!(order, [1, 9, 2, 9, 3, 1, 2, 3]);
@@ -222,7 +222,7 @@ fn owners_take_turns_and_so_do_the_questions_of_one() {
 #[test]
 fn prompts_keep_their_part_of_a_pass_however_many_tokens_wait() {
     let (bench, doors) = Bench::with_doors();
-    let leader = bench.lead(&doors, vec![0]);
+    let first = bench.begin(&doors, vec![0]);
     let prompt = bench.queue("a", vec![5; 200], 0);
     let tokens = thread::spawn({
         let bench = bench.clone();
@@ -231,7 +231,7 @@ fn prompts_keep_their_part_of_a_pass_however_many_tokens_wait() {
             let step = |sequence| Step { sequence, ids: &[6], logits: 0..1, mass: None };
             let mut steps: Vec<Step<'_>> = sequences.iter_mut().map(step).collect();
             let question = bench.scheduler.register("b");
-            let got = bench.scheduler.step(&*bench.run, question, &Cancel::default(), &mut steps, VOCAB);
+            let got = bench.scheduler.step(question, &Cancel::default(), &mut steps, VOCAB);
             got.unwrap().logits.n_rows()
         }
     });
@@ -240,7 +240,7 @@ fn prompts_keep_their_part_of_a_pass_however_many_tokens_wait() {
     doors.let_end(2);
     assert_eq!(tokens.join().unwrap(), 300);
     prompt.join().unwrap().1.unwrap();
-    leader.join().unwrap().1.unwrap();
+    first.join().unwrap().1.unwrap();
     let rows_of = |pass: &Vec<Vec<u32>>, id| pass.iter().flatten().filter(|got| **got == id).count();
     let rows: Vec<_> = bench.passes()[1..].iter().map(|pass| (rows_of(pass, 5), rows_of(pass, 6))).collect();
     assert_eq!(rows, [(128, 128), (72, 172)]);
@@ -249,14 +249,14 @@ fn prompts_keep_their_part_of_a_pass_however_many_tokens_wait() {
 #[test]
 fn an_error_fails_its_own_caller_and_leaves_its_sequence_as_it_was() {
     let (bench, doors) = Bench::with_doors();
-    let leader = bench.lead(&doors, vec![1]);
+    let first = bench.begin(&doors, vec![1]);
     let good = bench.queue("a", vec![2, 3], 0);
     let bad = bench.queue("b", vec![4, REFUSED], 1);
     let other = bench.queue("c", vec![5], 2);
     doors.leave.send(()).unwrap();
     // The shared pass, then each call alone.
     doors.let_end(4);
-    leader.join().unwrap().1.unwrap();
+    first.join().unwrap().1.unwrap();
     assert_eq!(good.join().unwrap().1.unwrap(), alone(&[2, 3]));
     assert_eq!(other.join().unwrap().1.unwrap(), alone(&[5]));
     let (len, error) = bad.join().unwrap();
@@ -267,47 +267,121 @@ fn an_error_fails_its_own_caller_and_leaves_its_sequence_as_it_was() {
 #[test]
 fn a_panic_goes_on_in_the_thread_that_caused_it_and_hangs_nobody() {
     let (bench, doors) = Bench::with_doors();
-    let leader = bench.lead(&doors, vec![1]);
+    let first = bench.begin(&doors, vec![1]);
     let bad = bench.queue("a", vec![PANICS], 0);
     let good = bench.queue("b", vec![2, 3], 1);
     doors.leave.send(()).unwrap();
     doors.let_end(3);
-    leader.join().unwrap().1.unwrap();
+    first.join().unwrap().1.unwrap();
     assert_eq!(good.join().unwrap().1.unwrap(), alone(&[2, 3]));
     assert!(bad.join().is_err(), "the panic was swallowed");
-    let later = bench.lead(&doors, vec![4]);
+    let later = bench.begin(&doors, vec![4]);
     doors.leave.send(()).unwrap();
     later.join().unwrap().1.unwrap();
 }
 
 #[test]
-fn a_cancelled_question_stops_in_the_queue_and_between_two_layers() {
+fn a_cancelled_question_leaves_the_queue_and_gets_its_sequence_back() {
     let (bench, doors) = Bench::with_doors();
-    let leader = bench.lead(&doors, vec![1]);
+    let first = bench.begin(&doors, vec![1]);
     let (cancel, question) = (Cancel::default(), bench.scheduler.register("a"));
-    let queued = bench.queue_in(question, &cancel, vec![2; 1000], 0);
+    let queued = thread::spawn({
+        let (bench, cancel) = (bench.clone(), cancel.clone());
+        move || {
+            let mut sequence = sequence();
+            sequence.grow(5);
+            let step = Step { sequence: &mut sequence, ids: &[2; 1000], logits: 0..0, mass: None };
+            let got = bench.scheduler.step(question, &cancel, &mut [step], VOCAB).map(drop);
+            (sequence.is_spent(), sequence.next_pos(), got)
+        }
+    });
+    bench.until(|state| state.queue.n_waiting() == 1);
     cancel.cancel();
-    doors.leave.send(()).unwrap();
-    let (len, error) = queued.join().unwrap();
+    // The pass is still running.
+    let (spent, len, error) = queued.join().unwrap();
     assert!(matches!(error, Err(Error::Cancelled)));
-    assert_eq!(len, 0);
-    leader.join().unwrap().1.unwrap();
+    assert_eq!((spent, len), (false, 5));
+    doors.leave.send(()).unwrap();
+    first.join().unwrap().1.unwrap();
     assert_eq!(bench.passes().len(), 1, "the cancelled question was in no pass");
+    assert!(matches!(bench.step(question, &cancel, &[3]).1, Err(Error::Cancelled)));
+}
 
+/// No pass ends in this test before the cancelled caller has its answer.
+#[test]
+fn a_cancelled_question_leaves_a_pass_that_goes_on_for_the_others() {
+    let (bench, doors) = Bench::with_doors();
+    let first = bench.begin(&doors, vec![1]);
+    let (cancel, question) = (Cancel::default(), bench.scheduler.register("a"));
+    let stays = bench.queue("b", vec![3, 4], 0);
+    let leaves = bench.queue_in(question, &cancel, vec![2; 300], 1);
+    doors.leave.send(()).unwrap();
+    first.join().unwrap().1.unwrap();
+    doors.began.recv().unwrap();
+    cancel.cancel();
+    assert!(matches!(leaves.join().unwrap().1, Err(Error::Cancelled)));
+    assert_eq!(bench.scheduler.shared.state().left.len(), 1);
+    doors.leave.send(()).unwrap();
+    assert_eq!(stays.join().unwrap().1.unwrap(), alone(&[3, 4]));
+    bench.until(|state| state.left.is_empty() && state.finished.is_empty() && state.queue.is_empty());
+    let passes = bench.passes();
+    assert_eq!(passes.len(), 2, "nothing was run again, nor for the one who left");
+    assert_eq!(passes[1], [vec![3, 4], vec![2; 254]]);
+}
+
+#[test]
+fn a_pass_that_everybody_left_ends_at_its_gate() {
+    let (bench, doors) = Bench::with_doors();
     let (cancel, question) = (Cancel::default(), bench.scheduler.register("a"));
     let running = thread::spawn({
         let (bench, cancel) = (bench.clone(), cancel.clone());
-        move || bench.step(question, &cancel, &[3; 1000])
+        move || {
+            let mut sequence = sequence();
+            let step = Step { sequence: &mut sequence, ids: &[3; 1000], logits: 0..0, mass: None };
+            let got = bench.scheduler.step(question, &cancel, &mut [step], VOCAB).map(drop);
+            (sequence.is_spent(), got)
+        }
     });
     doors.let_end(1);
     doors.began.recv().unwrap();
     cancel.cancel();
+    let (spent, error) = running.join().unwrap();
+    assert!(matches!(error, Err(Error::Cancelled)) && spent);
     doors.leave.send(()).unwrap();
-    let (len, error) = running.join().unwrap();
-    assert!(matches!(error, Err(Error::Cancelled)));
-    assert_eq!(len, 0, "the tile of the first pass was taken back too");
-    assert_eq!(bench.passes().len(), 3);
-    assert!(matches!(bench.step(question, &cancel, &[3]).1, Err(Error::Cancelled)));
+    bench.until(|state| state.left.is_empty());
+    assert_eq!(bench.passes().len(), 2, "of four that its rows would take");
+}
+
+#[test]
+fn a_pass_that_fails_is_not_run_again_for_who_is_cancelled() {
+    let (bench, doors) = Bench::with_doors();
+    let first = bench.begin(&doors, vec![1]);
+    let (cancel, question) = (Cancel::default(), bench.scheduler.register("a"));
+    let leaves = bench.queue_in(question, &cancel, vec![2], 0);
+    let bad = bench.queue("b", vec![REFUSED], 1);
+    doors.leave.send(()).unwrap();
+    first.join().unwrap().1.unwrap();
+    doors.began.recv().unwrap();
+    cancel.cancel();
+    leaves.join().unwrap().1.unwrap_err();
+    doors.leave.send(()).unwrap();
+    doors.let_end(1);
+    bad.join().unwrap().1.unwrap_err();
+    assert_eq!(bench.passes()[1..], [vec![vec![2], vec![REFUSED]], vec![vec![REFUSED]]]);
+}
+
+#[test]
+fn a_spent_sequence_is_refused_before_any_pass() {
+    let bench = Bench::new();
+    let question = bench.scheduler.register("a");
+    let mut spent = sequence();
+    drop(spent.take());
+    let asks = || {
+        let step = Step { sequence: &mut spent, ids: &[1], logits: 0..1, mass: None };
+        bench.scheduler.step(question, &Cancel::default(), &mut [step], VOCAB).map(drop)
+    };
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(asks)).is_err());
+    assert!(bench.passes().is_empty());
 }
 
 #[test]
@@ -318,7 +392,7 @@ fn mass_is_the_mean_over_all_tiles() {
     let step = Step { sequence: &mut sequence, ids: &ids, logits: 299..300, mass };
     let question = bench.scheduler.register("a");
     let steps = &mut [step];
-    let got = bench.scheduler.step(&*bench.run, question, &Cancel::default(), steps, VOCAB).unwrap();
+    let got = bench.scheduler.step(question, &Cancel::default(), steps, VOCAB).unwrap();
     assert_eq!(got.mass[0].len(), 5 * PAGE_TOKENS);
     let total: f32 = got.mass[0].iter().sum();
     assert!((total - 1.0).abs() < 1e-5, "the mass adds up to {total}");
@@ -330,7 +404,7 @@ fn mass_is_the_mean_over_all_tiles() {
 fn a_step_without_rows_needs_no_pass() {
     let bench = Bench::new();
     let question = bench.scheduler.register("a");
-    let got = bench.scheduler.step(&*bench.run, question, &Cancel::default(), &mut [], VOCAB).unwrap();
+    let got = bench.scheduler.step(question, &Cancel::default(), &mut [], VOCAB).unwrap();
     assert_eq!((got.logits.n_rows(), got.mass.len()), (0, 0));
     assert!(bench.step(question, &Cancel::default(), &[]).1.unwrap().is_empty());
     assert!(bench.passes().is_empty());
@@ -343,7 +417,7 @@ fn who_asks_for_rows_it_does_not_have_panics_before_any_pass() {
     let asks = || {
         let mut sequence = sequence();
         let step = Step { sequence: &mut sequence, ids: &[1], logits: 0..2, mass: None };
-        bench.scheduler.step(&*bench.run, question, &Cancel::default(), &mut [step], VOCAB).map(drop)
+        bench.scheduler.step(question, &Cancel::default(), &mut [step], VOCAB).map(drop)
     };
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(asks)).is_err());
     assert!(bench.passes().is_empty());
@@ -419,11 +493,11 @@ fn a_newcomer_starts_level_with_the_least_served() {
 #[test]
 fn prefill_gets_its_share_while_questions_never_stop() {
     let (bench, doors) = Bench::with_doors();
-    let leader = bench.lead(&doors, vec![1]);
+    let first = bench.begin(&doors, vec![1]);
     // Returns although the pass does not end.
     bench.scheduler.give_way();
     doors.leave.send(()).unwrap();
-    leader.join().unwrap().1.unwrap();
+    first.join().unwrap().1.unwrap();
 }
 
 #[test]

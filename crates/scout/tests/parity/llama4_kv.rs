@@ -2,16 +2,19 @@
 
 use crate::golden::{flat, open};
 use kv::{Disk, Segment, SegmentId, Store};
-use scout::{Engine, Numerics, Step};
+use scout::{Bare, Batch, Engine, Numerics, Step};
 use std::{
     ops::ControlFlow,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, LazyLock},
 };
 
-static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
-    open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/recall"), Numerics::Fast)
-});
+static ENGINE: LazyLock<Engine> = LazyLock::new(|| open(&model(), Numerics::Fast));
+static BARE: LazyLock<Bare> = LazyLock::new(|| Bare::open(&model(), Numerics::Fast).unwrap());
+
+fn model() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/recall")
+}
 
 /// splitmix64.
 fn random(state: &mut u64) -> u64 {
@@ -57,6 +60,16 @@ fn logits(store: &Store, ids: &[SegmentId], question: &[u32]) -> Vec<f32> {
     flat(&ENGINE.step(&mut [step]).unwrap().logits)
 }
 
+/// The same on the caller's pool of threads, behind no header.
+fn bare_logits(store: &Store, ids: &[SegmentId], question: &[u32]) -> Vec<f32> {
+    let segments: Vec<Segment> = ids.iter().map(|id| store.open_segment(id).unwrap().unwrap()).collect();
+    let mut sequence = BARE.sequence();
+    sequence.stream(segments, &[]).unwrap();
+    let last = question.len() - 1..question.len();
+    let batch = Batch { sequence: &mut sequence, ids: question, logits: last, mass: None };
+    flat(&BARE.forward(&mut [batch]).unwrap())
+}
+
 #[test]
 fn a_segment_keeps_the_layers_that_see_everything() {
     assert_eq!(ENGINE.stored_layers(), [3, 7]);
@@ -86,7 +99,8 @@ fn a_subset_of_segments_gives_the_same_bits_however_it_is_listed() {
         })
         .collect();
     let mut store = Store::open(Arc::new(Disk), folder.path(), 1 << 22).unwrap();
-    let expected: Vec<Vec<f32>> = subsets.iter().map(|subset| logits(&store, subset, &question)).collect();
+    let expected: Vec<Vec<f32>> =
+        subsets.iter().map(|subset| bare_logits(&store, subset, &question)).collect();
     assert!(expected.iter().enumerate().all(|(i, a)| expected[..i].iter().all(|b| a != b)), "subsets differ");
     for round in 0..1_000 {
         if round % 50 == 0 {
@@ -96,7 +110,7 @@ fn a_subset_of_segments_gives_the_same_bits_however_it_is_listed() {
         let which = (random(&mut state) % 8) as usize;
         let mut listed = subsets[which].clone();
         shuffle(&mut listed, &mut state);
-        let got = pools[round % 4].install(|| logits(&store, &listed, &question));
+        let got = pools[round % 4].install(|| bare_logits(&store, &listed, &question));
         assert!(got == expected[which], "round {round}, subset {which}");
     }
 }

@@ -124,6 +124,32 @@ fn a_cancelled_question_fails_and_its_sequence_can_be_used_by_another() {
     assert!(bits(&got) == bits(&flat(&expected.unwrap().logits)));
 }
 
+/// The first thing an engine does for a question is to read its header, which packs most of the weights.
+#[test]
+fn reading_the_header_can_be_cancelled_and_stopped() {
+    let engine = open(&fixture("gguf/quantised.gguf"), Numerics::Fast);
+    let cancel = Cancel::default();
+    cancel.cancel();
+    let question = engine.question("local").cancelled_by(&cancel);
+    assert!(matches!(question.sequence(), Err(Error::Cancelled)));
+    let prefill = |stop: usize| {
+        let mut asked = 0;
+        let ended = engine.prefill_part(&some_ids(100, 6), &mut |progress| {
+            asked += 1;
+            assert_eq!(progress.total, 100, "the header is nothing of the part");
+            if asked == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        (asked, ended.is_ok())
+    };
+    // One tile of each: asked after every layer and after the tile.
+    let one_tile = engine.config().n_layers + 1;
+    assert_eq!(prefill(2), (2, false), "stopped in the header");
+    assert_eq!(prefill(usize::MAX), (2 * one_tile, true), "the header was not kept by the stopped one");
+    assert_eq!(prefill(usize::MAX), (one_tile, true), "the header is read once");
+    let (behind, expected) = (engine.question("local").sequence().unwrap(), ENGINE.sequence().unwrap());
+    assert_eq!(behind.next_pos(), expected.next_pos());
+}
+
 /// What rebuilding a damaged segment does: prefill on one thread, waited for by a question on another.
 #[test]
 fn prefill_ends_within_a_question_that_waits_for_it() {
