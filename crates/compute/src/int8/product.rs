@@ -123,6 +123,8 @@ impl Product<'_> {
         let per_group = if FORM == NIBBLES { LINES / 2 } else { LINES };
         let lines: [&[Line]; R] = std::array::from_fn(|r| &tiles[r].lines[..n_groups * per_group]);
         let mut acc = [[l.splat(0.0); R]; T];
+        // All tokens have the same groups.
+        #[expect(clippy::needless_range_loop)]
         for g in 0..n_groups {
             // A closure would be a call in the innermost loop but one: it does not end up where the instructions are.
             let mut of_group = [&terms[0][g]; T];
