@@ -39,6 +39,25 @@ pub struct Holder {
     pub socket: Option<PathBuf>,
 }
 
+impl Holder {
+    /// Whether there is such a process on this machine, whoever's it is. One that was killed while it started a child may
+    /// leave the lock to that child for a moment.
+    #[cfg(unix)]
+    pub fn runs(&self) -> bool {
+        use rustix::{
+            io::Errno,
+            process::{Pid, test_kill_process},
+        };
+        let pid = i32::try_from(self.process).ok().and_then(Pid::from_raw);
+        pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
+    }
+
+    #[cfg(not(unix))]
+    pub fn runs(&self) -> bool {
+        true
+    }
+}
+
 /// The folder belongs to this process until this is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
@@ -220,6 +239,9 @@ mod tests {
         let holder = Holder { process: 7, version: "1".into(), command: "add".into(), socket: None };
         lock.announce(&holder).unwrap();
         assert_eq!(data.holder().unwrap().process, 7);
+        let holder = |process| Holder { process, ..holder.clone() };
+        assert!(holder(std::process::id()).runs() && holder(1).runs(), "also where it is somebody else's");
+        assert!(!holder(i32::MAX as u32).runs() && !holder(u32::MAX).runs());
         drop(lock);
         assert!(data.holder().is_none());
         assert!(data.try_lock().unwrap().is_some());

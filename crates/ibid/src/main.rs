@@ -24,9 +24,17 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use clap::Parser;
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 const USAGE: u8 = 2;
+/// How long the lock of a service that no process here answers for is taken for a leftover; its process may be one of
+/// another machine or container.
+const LEFT_LOCK: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     // How this program starts its own child for parsing strangers' files; no command of its own.
@@ -82,7 +90,7 @@ async fn run(cli: Cli, out: &Out) -> Result<()> {
     }
     let (settings, _) = Settings::load(&data, &global)?;
     let request = Request { settings, json: global.json, command };
-    let mut told = false;
+    let (mut told, since) = (false, Instant::now());
     loop {
         if let Some(lock) = data.try_lock()? {
             return own(data, lock, &request, out).await;
@@ -96,6 +104,7 @@ async fn run(cli: Cli, out: &Out) -> Result<()> {
         }
         if let (Some(holder), Command::Serve(_)) = (&holder, &request.command)
             && holder.command == cli::SERVE
+            && (holder.runs() || since.elapsed() > LEFT_LOCK)
         {
             let detail = format!("process {} serves {} already", holder.process, data.path().display());
             return Err(Failure::new(409, "already_served", detail).into());
