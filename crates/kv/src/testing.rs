@@ -1,6 +1,6 @@
-//! A disk whose power can be cut: every file and folder has a live and a durable image.
+//! Disks for tests: [`OverDisk`], the real one with other files, and [`SimDisk`], whose power can be cut.
 //!
-//! What a cut may do follows the promises of [`Storage`] and no more: an unsynced write survives, vanishes or
+//! Every file and folder of a [`SimDisk`] has a live and a durable image. What a cut may do follows the promises of [`Storage`] and no more: an unsynced write survives, vanishes or
 //! is torn, each on its own; an unsynced change of a name survives or vanishes, each on its own; a rename
 //! into another folder may leave both names. Only a synced file's bytes and a synced folder's names are sure.
 
@@ -9,7 +9,60 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::storage::{Storage, StoredFile};
+use crate::storage::{Disk, Storage, StoredFile};
+
+/// How a file is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    Open,
+    Create,
+}
+
+impl Access {
+    /// The file as [`Disk`] gives it.
+    pub fn on_disk(self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
+        match self {
+            Self::Open => Disk.open(path),
+            Self::Create => Disk.create(path),
+        }
+    }
+}
+
+/// [`Disk`], but its files are what the function gives.
+pub struct OverDisk<F>(pub F);
+
+impl<F> Storage for OverDisk<F>
+where
+    F: Fn(Access, &Path) -> io::Result<Box<dyn StoredFile>> + Send + Sync,
+{
+    fn open(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
+        (self.0)(Access::Open, path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
+        (self.0)(Access::Create, path)
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        Disk.create_dir(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        Disk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        Disk.remove(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        Disk.list(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        Disk.sync_dir(path)
+    }
+}
 
 /// Clones share the disk. The folder `/` always exists.
 #[derive(Clone, Default)]

@@ -3,19 +3,22 @@
 use super::*;
 use base::IdKind;
 use catalog::{Digest, File, Part, Version, VersionId};
-use kv::{Disk, Storage, Store, StoredFile};
+use kv::{
+    Store, StoredFile,
+    testing::{Access, OverDisk},
+};
 use scout::{Engine, Numerics, Sampling};
 use std::{
     io,
     ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
 
-/// [`Disk`], counting.
+/// What becomes of the files of a disk.
 #[derive(Default)]
 struct Watched {
     opened: AtomicU64,
@@ -33,48 +36,24 @@ struct WatchedFile {
     disk: Arc<Watched>,
 }
 
-struct WatchedDisk(Arc<Watched>);
-
 impl Watched {
     fn reads_of(&self, name: &str) -> u64 {
         self.reads.lock().unwrap().get(name).copied().unwrap_or(0)
     }
-}
 
-impl Storage for WatchedDisk {
-    fn open(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
-        let number = self.0.opened.fetch_add(1, Relaxed) + 1;
-        if let Some((at, cancel)) = &*self.0.cancels.lock().unwrap()
+    fn file(self: &Arc<Self>, access: Access, path: &Path) -> io::Result<Box<dyn StoredFile>> {
+        let file = access.on_disk(path)?;
+        if access == Access::Create {
+            return Ok(file);
+        }
+        let number = self.opened.fetch_add(1, Relaxed) + 1;
+        if let Some((at, cancel)) = &*self.cancels.lock().unwrap()
             && *at == number
         {
             cancel.cancel();
         }
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        Ok(Box::new(WatchedFile { file: Disk.open(path)?, name, disk: self.0.clone() }))
-    }
-
-    fn create(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
-        Disk.create(path)
-    }
-
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        Disk.create_dir(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        Disk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        Disk.remove(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        Disk.list(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        Disk.sync_dir(path)
+        Ok(Box::new(WatchedFile { file, name, disk: self.clone() }))
     }
 }
 
@@ -126,7 +105,11 @@ impl Bench {
     /// Documents of one part each, without a cache of their pages.
     fn new() -> Self {
         let (folder, disk) = (tempfile::tempdir().unwrap(), Arc::<Watched>::default());
-        let store = Store::open(Arc::new(WatchedDisk(disk.clone())), &folder.path().join("kv"), 0).unwrap();
+        let over = OverDisk({
+            let disk = disk.clone();
+            move |access: Access, path: &Path| disk.file(access, path)
+        });
+        let store = Store::open(Arc::new(over), &folder.path().join("kv"), 0).unwrap();
         let mut context = Context { documents: Vec::new(), parts: Vec::new(), owners: HashMap::new() };
         let mut segments = Vec::new();
         for n in 0..3 {

@@ -9,7 +9,8 @@ use crate::{
 };
 use answer::{AskRequest, EvalQuestion, EvalReport, Extras, Judged};
 use anyhow::{Context, Result};
-use catalog::LOCAL_OWNER;
+use catalog::{Corpus, LOCAL_OWNER};
+use ingest::Ingest;
 use scout::Cancel;
 use serde_json::json;
 
@@ -28,27 +29,37 @@ pub async fn run(owner: &Owner, settings: &Settings, args: &Eval, out: &Out) -> 
     let cancel = Cancel::default();
     // The model runs on this task's thread: what watches for Ctrl-C has to be another task.
     let watch = tokio::spawn(ask::cancel_with(out.clone(), cancel.clone()));
-    let mut modes = Vec::new();
-    for mode in &args.mode {
-        let mut request = AskRequest::new("", ask::mode(*mode));
-        request.passages = args.passages.unwrap_or(request.passages);
-        let mut meter = Meter::new(out, &format!("eval {}", request.mode.as_str()), "questions");
-        let mut told = |_: &Judged, done: usize, total: usize| meter.report(done as u64, total as u64);
-        let report =
-            answer::evaluate(&ingest, &corpus, &questions, &request, extras, &cancel, &mut told).await;
-        if report.is_err() {
-            watch.abort();
-        }
-        let report = report?;
-        show(&report, out);
-        modes.push(report);
-    }
+    let modes = evaluate(&ingest, &corpus, &questions, args, extras, &cancel, out).await;
     watch.abort();
+    let modes = modes?;
     out.object(json!({
         "object": "evaluation", "corpus_id": corpus.id.as_str(), "corpus": corpus.name,
         "questions": questions.len(), "modes": modes,
     }));
     Ok(Exit::Done)
+}
+
+/// A report for each mode, shown as soon as it is there.
+async fn evaluate(
+    ingest: &Ingest,
+    corpus: &Corpus,
+    questions: &[EvalQuestion],
+    args: &Eval,
+    extras: Extras,
+    cancel: &Cancel,
+    out: &Out,
+) -> Result<Vec<EvalReport>> {
+    let mut reports = Vec::new();
+    for mode in &args.mode {
+        let mut request = AskRequest::new("", ask::mode(*mode));
+        request.passages = args.passages.unwrap_or(request.passages);
+        let mut meter = Meter::new(out, &format!("eval {}", request.mode.as_str()), "questions");
+        let mut told = |_: &Judged, done: usize, total: usize| meter.report(done as u64, total as u64);
+        let report = answer::evaluate(ingest, corpus, questions, &request, extras, cancel, &mut told).await?;
+        show(&report, out);
+        reports.push(report);
+    }
+    Ok(reports)
 }
 
 fn show(report: &EvalReport, out: &Out) {

@@ -3,10 +3,11 @@
 use super::tests::{rows, spec, write};
 use super::*;
 use crate::layout::PageOrder;
-use crate::storage::{Disk, StoredFile};
+use crate::storage::StoredFile;
+use crate::testing::{Access, OverDisk};
 use std::sync::atomic::AtomicUsize;
 
-/// [`Disk`] of a system that allows so many open files.
+/// A system that allows so many open files.
 struct Limited {
     most: usize,
     open: Arc<AtomicUsize>,
@@ -20,47 +21,14 @@ impl Limited {
         Arc::new(Self { most, open: Arc::default(), opened: AtomicUsize::new(0) })
     }
 
-    fn file(
-        &self,
-        open: impl FnOnce() -> io::Result<Box<dyn StoredFile>>,
-    ) -> io::Result<Box<dyn StoredFile>> {
+    fn file(&self, access: Access, path: &Path) -> io::Result<Box<dyn StoredFile>> {
         if self.open.load(Relaxed) >= self.most {
             return Err(io::Error::from_raw_os_error(24));
         }
-        let file = open()?;
+        let file = access.on_disk(path)?;
         self.open.fetch_add(1, Relaxed);
         self.opened.fetch_add(1, Relaxed);
         Ok(Box::new(LimitedFile(file, Arc::clone(&self.open))))
-    }
-}
-
-impl Storage for Limited {
-    fn open(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
-        self.file(|| Disk.open(path))
-    }
-
-    fn create(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
-        self.file(|| Disk.create(path))
-    }
-
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        Disk.create_dir(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        Disk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        Disk.remove(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        Disk.list(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        Disk.sync_dir(path)
     }
 }
 
@@ -93,7 +61,11 @@ const N_SEGMENTS: u32 = 20;
 /// A store without a page cache over many segments.
 fn many(system: &Arc<Limited>, pool: usize) -> (tempfile::TempDir, Store, Vec<SegmentId>) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open_with(system.clone(), &folder.path().join("kv"), 0, pool).unwrap();
+    let disk = OverDisk({
+        let system = system.clone();
+        move |access: Access, path: &Path| system.file(access, path)
+    });
+    let store = Store::open_with(Arc::new(disk), &folder.path().join("kv"), 0, pool).unwrap();
     let ids = (0..N_SEGMENTS).map(|seed| write(&store, spec(seed, PageOrder::LayerMajor)).unwrap()).collect();
     (folder, store, ids)
 }
@@ -161,8 +133,10 @@ fn where_the_system_allows_fewer_files_than_the_pool_the_pool_makes_room() {
 fn where_the_system_allows_no_file_at_all_it_is_said_what_to_do() {
     let system = Limited::new(2);
     let (_folder, store, ids) = many(&system, 100);
-    let others: Vec<_> =
-        ids[..2].iter().map(|id| system.open(&store.shared.segment_path(id)).unwrap()).collect();
+    let others: Vec<_> = ids[..2]
+        .iter()
+        .map(|id| system.file(Access::Open, &store.shared.segment_path(id)).unwrap())
+        .collect();
     let error = store.open_segment(&ids[2]).unwrap_err();
     assert!(matches!(error, KvError::TooManyFiles { .. }) && !error.is_damage(), "{error}");
     assert!(error.to_string().contains("ulimit -n"), "{error}");

@@ -3,47 +3,22 @@
 use super::*;
 use crate::{
     Context, Dtype, PageBuf, PageOrder, PageShape, RowKind, SegmentSpec, StoredFile, StoredLayer,
-    storage::Disk,
+    testing::{Access, OverDisk},
 };
 use std::{
     fs::{File, OpenOptions},
     os::unix::fs::FileExt,
-    path::PathBuf,
 };
 
-/// [`Disk`], but zeros are not written.
-struct Sparse;
-
+/// A file in which zeros are not written.
 struct SparseFile(File);
 
-impl Storage for Sparse {
-    fn open(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
-        Ok(Box::new(SparseFile(File::open(path)?)))
-    }
-
-    fn create(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
-        Ok(Box::new(SparseFile(OpenOptions::new().read(true).write(true).create_new(true).open(path)?)))
-    }
-
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        Disk.create_dir(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        Disk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        Disk.remove(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        Disk.list(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        Disk.sync_dir(path)
-    }
+fn sparse(access: Access, path: &Path) -> io::Result<Box<dyn StoredFile>> {
+    let file = match access {
+        Access::Open => File::open(path)?,
+        Access::Create => OpenOptions::new().read(true).write(true).create_new(true).open(path)?,
+    };
+    Ok(Box::new(SparseFile(file)))
 }
 
 impl StoredFile for SparseFile {
@@ -81,7 +56,7 @@ impl StoredFile for SparseFile {
 #[test]
 fn pages_beyond_four_gibibytes_are_read_where_they_were_written() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(Arc::new(Sparse), folder.path(), 0).unwrap();
+    let store = Store::open(Arc::new(OverDisk(sparse)), folder.path(), 0).unwrap();
     // Pages of 16 MiB: 300 of them are 4.7 GiB.
     let shape = PageShape { n_kv_heads: 128, head_dim: 256 };
     let n_pages = 300u64;

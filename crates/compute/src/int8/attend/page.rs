@@ -1,8 +1,8 @@
 //! One KV page of one head: dequantise, rotate keys, scores, weights, weighted values; and the merge of pages.
 //!
 //! Both products are one kernel, `C[q, 64] = Σₖ A[q, k] · B[k, 64]` with k in order: 6 queries × 4 vectors in registers
-//! (24 accumulators with AVX-512), or 6 × 1 (12 with AVX2). Keys lie as `[head_dim, 64]`, so neither rotation nor scores shuffle anything.
-//! `cargo bench -p compute` measures it.
+//! (24 accumulators with AVX-512), or 6 × 1 (12 with AVX2). Keys lie as `[head_dim, 64]`, so neither rotation nor
+//! scores shuffle anything. `cargo bench -p compute` measures it.
 
 use std::ops::Range;
 
