@@ -42,6 +42,37 @@ fn prefill_and_decode_give_a_result_for_every_length() {
 }
 
 #[test]
+fn the_stages_of_a_pass_are_told_when_they_are_asked_for() {
+    let Some(bench) = Bench::new() else { return };
+    for kind in ["prefill", "decode"] {
+        let (object, results) = measure(&bench, &[kind, "--tokens", "16", "--repeat", "1", "--stages"]);
+        assert!(object["int8_peak_operations_per_s"].as_f64().unwrap() > 0.0, "{object:#}");
+        let stages = results[0].1["stages"].as_array().unwrap();
+        let names: Vec<&str> = stages.iter().map(|stage| stage["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["embedding", "norms_and_quantise", "products", "attention", "head", "other"]);
+        let sum = |field: &str| stages.iter().map(|stage| stage[field].as_f64().unwrap()).sum::<f64>();
+        assert!((sum("share") - 1.0).abs() < 1e-6, "{stages:#?}");
+        assert!((sum("seconds") - results[0].1["seconds"].as_f64().unwrap()).abs() < 1e-6, "{stages:#?}");
+        // Only what decodes asks for logits.
+        assert_eq!(stages[4]["operations"].as_u64().unwrap() > 0, kind == "decode", "{stages:#?}");
+        assert!(stages[2]["operations"].as_u64().unwrap() > 16 * 100_000_000, "{stages:#?}");
+    }
+    let (_, results) = measure(&bench, &["prefill", "--tokens", "16", "--repeat", "1"]);
+    assert!(results[0].1.get("stages").is_none());
+}
+
+#[test]
+fn the_peak_of_the_machine_needs_no_model() {
+    let bench = Bench::without_model();
+    let peak = bench.json(["bench", "peak"]);
+    let results = peak["results"].as_array().unwrap();
+    assert!(results.len() >= 2, "{peak:#}");
+    for result in results {
+        assert!(result["per_s"].as_f64().unwrap() > 0.0, "{peak:#}");
+    }
+}
+
+#[test]
 fn a_question_is_timed_in_both_modes_and_no_corpus_token_is_prefilled() {
     let Some(bench) = Bench::new() else { return };
     let (_, own) = measure(&bench, &["ttft", "--repeat", "1"]);

@@ -90,10 +90,10 @@ impl Catalog {
         row.as_ref().map(read).transpose()?.ok_or_else(|| Error::not_found("corpus", id_or_name))
     }
 
-    /// Ids of the corpora of every owner.
-    pub async fn corpus_ids(&self) -> Result<Vec<Id>> {
-        let rows = sqlx::query("SELECT id FROM corpus").fetch_all(self.reader()).await?;
-        rows.iter().map(|row| row.id(IdKind::Corpus, "id")).collect()
+    /// The corpora of every owner with their newest versions.
+    pub async fn corpus_versions(&self) -> Result<Vec<(Id, u64)>> {
+        let rows = sqlx::query("SELECT id, version FROM corpus").fetch_all(self.reader()).await?;
+        rows.iter().map(|row| Ok((row.id(IdKind::Corpus, "id")?, row.count("version")?))).collect()
     }
 
     /// All corpora of an owner, by name.

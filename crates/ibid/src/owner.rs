@@ -12,8 +12,11 @@ use crate::{
 use anyhow::{Context, Result};
 use catalog::Catalog;
 use ingest::{Ingest, Library, Stores};
-use scout::{Arithmetic, Engine};
-use std::{path::PathBuf, sync::Arc};
+use scout::{Arithmetic, Engine, Stages};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use tokio::sync::Mutex;
 
 /// How a command ended when it did not fail.
@@ -113,16 +116,34 @@ impl Owner {
 }
 
 pub async fn open_engine(data: &DataFolder, settings: &Settings, out: &Out) -> Result<Arc<Engine>> {
+    Ok(Arc::new(open_by(data, settings, out, Engine::open).await?))
+}
+
+/// The same with a clock around every piece of its work.
+pub async fn open_timed_engine(
+    data: &DataFolder,
+    settings: &Settings,
+    out: &Out,
+) -> Result<(Arc<Engine>, Arc<Stages>)> {
+    let (engine, stages) = open_by(data, settings, out, Engine::open_timed).await?;
+    Ok((Arc::new(engine), stages))
+}
+
+async fn open_by<T: Send + 'static>(
+    data: &DataFolder,
+    settings: &Settings,
+    out: &Out,
+    open: fn(&Path, Arithmetic, &Path, &mut dyn FnMut(weights::Progress)) -> scout::Result<T>,
+) -> Result<T> {
     let path = commands::model::resolve(data, settings)?;
     let arithmetic = settings.arithmetic();
     let cache = data.path().join("fingerprints");
     let mut meter = Meter::new(out, "hashing model", "bytes");
-    let engine = tokio::task::spawn_blocking(move || {
+    tokio::task::spawn_blocking(move || {
         let mut progress = |hashed: weights::Progress| meter.report(hashed.bytes_done, hashed.bytes_total);
-        anyhow::Ok(Engine::open(&path, arithmetic, &cache, &mut progress)?)
+        anyhow::Ok(open(&path, arithmetic, &cache, &mut progress)?)
     })
-    .await??;
-    Ok(Arc::new(engine))
+    .await?
 }
 
 /// Commands that touch neither catalog nor corpora run beside any owner; `None` for the others.

@@ -21,7 +21,7 @@ struct IndexedDocument {
     passages: Vec<catalog::Passage>,
 }
 
-/// What to do to an index: from empty, or to the one stamped with a version.
+/// What to do to an index: from empty, or to the one stamped with `base`.
 struct Change {
     base: Option<Stamp>,
     remove: Vec<VersionId>,
@@ -57,19 +57,37 @@ impl Stores {
         shown: &[VersionId],
         version: u64,
     ) -> Result<()> {
-        let base = Stamp::new(corpus, before);
         let documents = self.catalog.documents(corpus, version).await?;
         let now: BTreeSet<VersionId> = documents.iter().map(|d| d.version.id).collect();
         let old: BTreeSet<VersionId> = shown.iter().copied().collect();
         let remove = old.difference(&now).copied().collect();
-        // An index that is not that of `before` is stale already and stays so until a reader asks for it.
-        if self.try_open(corpus, base.clone()).await?.is_some() || before == 0 {
-            let add = documents.into_iter().filter(|d| !old.contains(&d.version.id)).collect();
-            let base = (before > 0).then_some(base);
-            self.write_changes(corpus, Change { base, remove, add, stamp: Stamp::new(corpus, version) })
-                .await?;
+        let add = documents.into_iter().filter(|d| !old.contains(&d.version.id)).collect();
+        self.step(corpus, before, Change { base: None, remove, add, stamp: Stamp::new(corpus, version) })
+            .await
+    }
+
+    /// The same for a version that differs from the one before it in nothing but what it does not show. The caller holds
+    /// `publishing`.
+    pub(crate) async fn index_removal(
+        &self,
+        corpus: &Id,
+        remove: Vec<VersionId>,
+        version: u64,
+    ) -> Result<()> {
+        let change = Change { base: None, remove, add: Vec::new(), stamp: Stamp::new(corpus, version) };
+        self.step(corpus, version.saturating_sub(1), change).await
+    }
+
+    /// An index that is not that of `before` is of no use to anybody: it goes, lest it keep words of what was removed,
+    /// and is built again when a reader asks for it.
+    async fn step(&self, corpus: &Id, before: u64, mut change: Change) -> Result<()> {
+        change.base = (before > 0).then(|| Stamp::new(corpus, before));
+        match self.write_changes(corpus, change).await {
+            Err(Error::Search(search::Error::Stale { .. } | search::Error::Damaged { .. })) => {
+                self.remove_index(corpus.as_str())
+            }
+            result => result,
         }
-        Ok(())
     }
 
     /// `None`: there is none, or it belongs to something else, or its files are damaged.
@@ -116,7 +134,7 @@ impl Stores {
         Ok(documents.iter().map(|document| document.version.id).collect())
     }
 
-    fn index_path(&self, corpus: &Id) -> PathBuf {
+    pub(crate) fn index_path(&self, corpus: &Id) -> PathBuf {
         self.index_root.join(corpus.as_str())
     }
 }

@@ -11,6 +11,7 @@ use std::{
 use base::Id;
 use catalog::{Catalog, Corpus, Document, Freed, Object};
 use kv::SegmentId;
+use search::Stamp;
 
 use crate::{Error, Library, Result};
 
@@ -81,9 +82,14 @@ impl Stores {
     pub async fn remove_document(&self, document: &Document) -> Result<Freed> {
         let publishing = self.publishing.lock().await;
         let changing = self.library.changing.lock().await;
-        let shown = self.shown(&document.corpus).await?;
+        let shown = match self.catalog.document(&document.corpus, document.id.as_str()).await {
+            Ok(visible) if visible.id == document.id => vec![visible.version.id],
+            // An id that is not visible could be the path of another document.
+            Ok(_) | Err(catalog::Error::NotFound { .. }) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
         let (version, freed) = self.catalog.remove_document(document).await?;
-        self.index_step(&document.corpus, version.saturating_sub(1), &shown, version).await?;
+        self.index_removal(&document.corpus, shown, version).await?;
         drop(publishing);
         let freed = self.delete(freed).await?;
         drop(changing);
@@ -111,9 +117,13 @@ impl Stores {
         })
         .await??;
         let freed = self.catalog.orphans(&on_disk).await?;
-        let live = self.catalog.corpus_ids().await?;
+        let live = self.catalog.corpus_versions().await?;
         for name in self.index_names()? {
-            if !live.iter().any(|id| id.as_str() == name) {
+            // A stale one may hold words of a document whose removal was cut off.
+            let current = live.iter().find(|(id, _)| id.as_str() == name).is_some_and(|(id, version)| {
+                Stamp::of(&self.index_path(id)) == Some(Stamp::new(id, *version))
+            });
+            if !current {
                 self.remove_index(&name)?;
             }
         }
@@ -166,7 +176,7 @@ impl Stores {
         }
     }
 
-    fn remove_index(&self, name: &str) -> Result<()> {
+    pub(crate) fn remove_index(&self, name: &str) -> Result<()> {
         let path = self.index_root.join(name);
         match fs::remove_dir_all(&path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {

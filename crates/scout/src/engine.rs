@@ -8,9 +8,10 @@ use crate::{
     plan::Reach,
     scheduler::Scheduler,
     sequence::Sequence,
+    stages::{Stages, Timed},
     template::ChatTemplate,
 };
-use compute::{Int8, Reference};
+use compute::{Int8, Ops, Reference};
 use corpus::tokens::Tokenizer;
 use kv::{
     Context, ContextId, Dtype, PAGE_TOKENS, PageBuf, PageOrder, PageShape, RowKind, Segment, SegmentSpec,
@@ -91,7 +92,28 @@ impl Engine {
         fingerprint_cache: &Path,
         progress: &mut dyn FnMut(weights::Progress),
     ) -> Result<Self> {
-        let arithmetic = arithmetic.into();
+        Self::open_with(path, arithmetic.into(), fingerprint_cache, progress, None)
+    }
+
+    /// The same, with a clock around every piece of work.
+    pub fn open_timed(
+        path: &Path,
+        arithmetic: impl Into<Arithmetic>,
+        fingerprint_cache: &Path,
+        progress: &mut dyn FnMut(weights::Progress),
+    ) -> Result<(Self, Arc<Stages>)> {
+        let stages = Arc::new(Stages::default());
+        let clock = Some(stages.clone());
+        Ok((Self::open_with(path, arithmetic.into(), fingerprint_cache, progress, clock)?, stages))
+    }
+
+    fn open_with(
+        path: &Path,
+        arithmetic: Arithmetic,
+        fingerprint_cache: &Path,
+        progress: &mut dyn FnMut(weights::Progress),
+        clock: Option<Arc<Stages>>,
+    ) -> Result<Self> {
         let file = Arc::new(weights::Model::open(path)?);
         let config = read_config(&file, arithmetic)?;
         let fingerprint = file.fingerprint(fingerprint_cache, progress)?;
@@ -105,7 +127,10 @@ impl Engine {
             text: before,
             pages: OnceLock::new(),
         };
-        let run = load_run(&file, &config, arithmetic)?;
+        let run = match clock {
+            Some(stages) => load_timed(&file, &config, arithmetic, stages)?,
+            None => load_run(&file, &config, arithmetic)?,
+        };
         let stop_ids = stop_ids(&file, &tokenizer)?;
         let name = model_name(&file);
         Ok(Self {
@@ -285,14 +310,35 @@ pub(crate) fn load_run(
     config: &ModelConfig,
     arithmetic: Arithmetic,
 ) -> Result<Arc<dyn Run>> {
-    let (kv, experts) = (arithmetic.kv_dtype, arithmetic.expert_bytes);
-    Ok(match arithmetic.numerics {
-        Numerics::Reference => match kv {
-            None | Some(Dtype::F32) => Arc::new(Model::load(file, config, Reference, kv, experts)?),
-            Some(dtype) => return Err(Error::KvDtype { numerics: "reference", dtype: dtype.name() }),
-        },
-        Numerics::Fast => Arc::new(Model::load(file, config, Int8::default(), kv, experts)?),
-    })
+    match arithmetic.numerics {
+        Numerics::Reference => load(file, config, arithmetic, Reference),
+        Numerics::Fast => load(file, config, arithmetic, Int8::default()),
+    }
+}
+
+fn load_timed(
+    file: &Arc<weights::Model>,
+    config: &ModelConfig,
+    arithmetic: Arithmetic,
+    stages: Arc<Stages>,
+) -> Result<Arc<dyn Run>> {
+    match arithmetic.numerics {
+        Numerics::Reference => load(file, config, arithmetic, Timed::new(Reference, config.vocab, stages)),
+        Numerics::Fast => load(file, config, arithmetic, Timed::new(Int8::default(), config.vocab, stages)),
+    }
+}
+
+fn load<O: Ops + 'static>(
+    file: &Arc<weights::Model>,
+    config: &ModelConfig,
+    arithmetic: Arithmetic,
+    ops: O,
+) -> Result<Arc<dyn Run>> {
+    let kv = arithmetic.kv_dtype;
+    if let (Numerics::Reference, Some(dtype)) = (arithmetic.numerics, kv.filter(|kv| *kv != Dtype::F32)) {
+        return Err(Error::KvDtype { numerics: "reference", dtype: dtype.name() });
+    }
+    Ok(Arc::new(Model::load(file, config, ops, kv, arithmetic.expert_bytes)?))
 }
 
 /// From GGUF metadata or `tokenizer_config.json`; a model without one cannot be asked questions.

@@ -15,8 +15,8 @@ use tantivy::{
 
 use crate::{Error, Result};
 
-/// Raised whenever schema or analyser change.
-const FORMAT: u32 = 1;
+/// Raised whenever schema, analyser or the size of segments change.
+const FORMAT: u32 = 2;
 
 /// What an index was built from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,12 @@ pub struct Stamp {
 impl Stamp {
     pub fn new(corpus: &Id, corpus_version: u64) -> Self {
         Self { corpus: corpus.to_string(), corpus_version, format: FORMAT }
+    }
+
+    /// What an index says it was built from, nothing of it being checked; `None`: it says nothing that can be read.
+    pub fn of(path: &Path) -> Option<Self> {
+        let meta: serde_json::Value = serde_json::from_slice(&fs::read(path.join("meta.json")).ok()?).ok()?;
+        serde_json::from_str(meta["payload"].as_str()?).ok()
     }
 }
 

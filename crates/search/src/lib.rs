@@ -5,6 +5,7 @@
 mod error;
 mod index;
 mod query;
+mod segments;
 mod terms;
 mod writer;
 

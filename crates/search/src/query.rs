@@ -48,22 +48,37 @@ impl Index {
             return Ok(Vec::new());
         }
         let query = self.query(&words, related, versions);
-        let limit = k.min(searcher.num_docs().max(1) as usize);
-        let top = searcher
-            .search(&query, &TopDocs::with_limit(limit).order_by_score())
-            .map_err(|e| self.error(e))?;
-        let mut hits = top
-            .into_iter()
-            .map(|(score, at)| {
-                Ok(Hit {
-                    key: self.key(&searcher, at)?,
-                    score,
-                    matched: self.matched(&searcher, at, &words)?,
-                })
-            })
-            .collect::<Result<Vec<_>>>()?;
-        hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.key.cmp(&b.key)));
-        Ok(hits)
+        let top = self.best(&searcher, &query, k)?;
+        let hit = |(score, key, at)| Ok(Hit { key, score, matched: self.matched(&searcher, at, &words)? });
+        top.into_iter().map(hit).collect()
+    }
+
+    /// The library breaks ties by place, which differs between indices of equal content: all that tie with the last one
+    /// are asked for, and the key decides.
+    fn best(
+        &self,
+        searcher: &Searcher,
+        query: &BooleanQuery,
+        k: usize,
+    ) -> Result<Vec<(f32, Key, DocAddress)>> {
+        let all = searcher.num_docs().max(1) as usize;
+        let mut limit = k.saturating_add(1).min(all);
+        let top = loop {
+            let collector = TopDocs::with_limit(limit).order_by_score();
+            let top = searcher.search(query, &collector).map_err(|e| self.error(e))?;
+            let tied = top.len() > k && top[k - 1].0 == top[top.len() - 1].0;
+            if !tied || top.len() < limit || limit == all {
+                break top;
+            }
+            limit = limit.saturating_mul(2).min(all);
+        };
+        let least = top.get(k - 1).map_or(f32::NEG_INFINITY, |(score, _)| *score);
+        let top = top.into_iter().take_while(|(score, _)| *score >= least);
+        let keyed = top.map(|(score, at)| Ok((score, self.key(searcher, at)?, at)));
+        let mut top = keyed.collect::<Result<Vec<_>>>()?;
+        top.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        top.truncate(k);
+        Ok(top)
     }
 
     /// Passages in the index.

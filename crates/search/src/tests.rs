@@ -86,11 +86,83 @@ fn removal_is_visible_counts_no_more_and_leaves_no_term_on_disk() {
     }
 }
 
+/// Segment ids of the last commit.
+fn segments(index: &Index) -> std::collections::BTreeSet<String> {
+    index.inner.searchable_segment_ids().unwrap().iter().map(|id| id.uuid_string()).collect()
+}
+
+#[test]
+fn a_removal_writes_again_the_segment_of_the_document_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = Index::create(dir.path()).unwrap();
+    let mut writer = index.writer().unwrap();
+    let n = u64::from(segments::MAX_PASSAGES) * 5 / 2;
+    writer.add((0..n).map(|version| passage(version, 0, "the same words of every document"))).unwrap();
+    writer.commit(&Stamp::new(&corpus(), 1)).unwrap();
+    let before = segments(&index);
+    assert_eq!((before.len(), index.len()), (3, n));
+    let mut writer = index.writer().unwrap();
+    writer.remove(7);
+    writer.commit(&Stamp::new(&corpus(), 2)).unwrap();
+    let after = segments(&index);
+    assert_eq!((after.len(), after.intersection(&before).count(), index.len()), (3, 2, n - 1));
+}
+
+#[test]
+fn many_small_commits_leave_few_segments() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut index = Index::create(dir.path()).unwrap();
+    for version in 1..=40 {
+        let mut writer = index.writer().unwrap();
+        writer.add([passage(version, 0, "ferry")]).unwrap();
+        writer.commit(&Stamp::new(&corpus(), version)).unwrap();
+        index = Index::open(dir.path(), &Stamp::new(&corpus(), version)).unwrap();
+    }
+    assert_eq!(index.len(), 40);
+    assert!(segments(&index).len() < 8, "{:?}", segments(&index));
+}
+
+#[test]
+fn equal_scores_go_by_key_however_the_passages_lie() {
+    let dir = tempfile::tempdir().unwrap();
+    let lay = |name: &str, groups: &[&[u64]]| {
+        let index = Index::create(&dir.path().join(name)).unwrap();
+        for group in groups {
+            let mut writer = index.writer().unwrap();
+            writer.add(group.iter().map(|version| passage(*version, 0, "one ferry"))).unwrap();
+            writer.commit(&Stamp::new(&corpus(), 1)).unwrap();
+        }
+        index
+    };
+    let layouts = [lay("a", &[&[1, 2, 3, 4, 5, 6]]), lay("b", &[&[6, 5], &[1], &[4, 3, 2]])];
+    for k in 1..=6 {
+        for index in &layouts {
+            let expected: Vec<_> = (1..=k as u64).map(|version| (version, 0)).collect();
+            assert_eq!(keys(&index.search("ferry", k, None).unwrap()), expected);
+        }
+    }
+}
+
+#[test]
+fn what_a_writer_left_unfinished_is_stale() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = build(dir.path());
+    let mut writer = index.writer().unwrap();
+    let many = u64::from(segments::MAX_PASSAGES);
+    writer.add((10..10 + many).map(|version| passage(version, 0, "half of it"))).unwrap();
+    drop(writer);
+    let stamp = Stamp::new(&corpus(), 1);
+    assert!(matches!(Index::open(dir.path(), &stamp), Err(Error::Stale { found: None, .. })));
+    assert_eq!(Stamp::of(dir.path()), None);
+}
+
 #[test]
 fn other_stamps_and_missing_folders_are_stale() {
     let dir = tempfile::tempdir().unwrap();
     drop(build(dir.path()));
     assert_eq!(Index::open(dir.path(), &Stamp::new(&corpus(), 1)).unwrap().len(), 6);
+    assert_eq!(Stamp::of(dir.path()), Some(Stamp::new(&corpus(), 1)));
+    assert_eq!(Stamp::of(&dir.path().join("none")), None);
     let other = Stamp::new(&Id::new(IdKind::Corpus, 2, 2), 1);
     for stamp in [Stamp::new(&corpus(), 2), other] {
         assert!(matches!(Index::open(dir.path(), &stamp), Err(Error::Stale { found: Some(_), .. })));

@@ -2,11 +2,17 @@
 
 use tantivy::{
     IndexWriter, TantivyDocument, Term,
+    merge_policy::NoMergePolicy,
     schema::Field,
     tokenizer::{PreTokenizedString, Token},
 };
 
-use crate::{Error, Index, Key, Result, Stamp, index::Fields, terms};
+use crate::{
+    Error, Index, Key, Result, Stamp,
+    index::Fields,
+    segments::{MAX_PASSAGES, rewrites},
+    terms,
+};
 
 /// Memory for terms not yet written to disk, bytes.
 const BUFFER_BYTES: usize = 32 << 20;
@@ -20,10 +26,13 @@ pub struct NewPassage<'a> {
     pub title: &'a str,
 }
 
-/// The only writer of an index. Nothing is visible, or kept, before [`Writer::commit`].
+/// The only writer of an index. Nothing is visible before [`Writer::commit`]; an index whose writer ended without it has
+/// no stamp and has to be built again.
 pub struct Writer<'a> {
     index: &'a Index,
     inner: IndexWriter,
+    /// Passages of the segment that is being filled.
+    filled: u32,
 }
 
 impl Index {
@@ -31,7 +40,8 @@ impl Index {
     pub fn writer(&self) -> Result<Writer<'_>> {
         // One thread: passages land in the order they are added, so equal input gives equal ranking.
         let inner = self.inner.writer_with_num_threads(1, BUFFER_BYTES).map_err(|e| self.error(e))?;
-        Ok(Writer { index: self, inner })
+        inner.set_merge_policy(Box::new(NoMergePolicy));
+        Ok(Writer { index: self, inner, filled: 0 })
     }
 }
 
@@ -46,6 +56,10 @@ impl Writer<'_> {
             add_terms(&mut document, heading, passage.heading);
             add_terms(&mut document, title, passage.title);
             self.inner.add_document(document).map_err(|e| self.index.error(e))?;
+            self.filled += 1;
+            if self.filled == MAX_PASSAGES {
+                self.save(None)?;
+            }
         }
         Ok(())
     }
@@ -56,24 +70,33 @@ impl Writer<'_> {
     }
 
     /// Makes the changes durable and visible under the new stamp. Where passages were removed, their terms are
-    /// rewritten away: they must leave the disk, and BM25 must count what is there.
+    /// rewritten away before: they must leave the disk, and BM25 must count what is there.
     pub fn commit(mut self, stamp: &Stamp) -> Result<()> {
         let index = self.index;
         let failed = |e| index.error(e);
-        let payload = serde_json::to_string(stamp)
-            .map_err(|e| Error::Io { path: index.path.clone(), source: e.into() })?;
-        let mut prepared = self.inner.prepare_commit().map_err(failed)?;
-        prepared.set_payload(&payload);
-        prepared.commit().map_err(failed)?;
-        let metas = index.inner.searchable_segment_metas().map_err(failed)?;
-        let touched: Vec<_> = metas.iter().filter(|m| m.has_deletes()).map(|m| m.id()).collect();
-        if !touched.is_empty() {
-            self.inner.merge(&touched).wait().map_err(failed)?;
+        self.save(None)?;
+        for group in rewrites(&index.inner.searchable_segment_metas().map_err(failed)?) {
+            self.inner.merge(&group).wait().map_err(failed)?;
         }
+        self.save(Some(stamp))?;
         index.reader.reload().map_err(failed)?;
         self.inner.garbage_collect_files().wait().map_err(failed)?;
-        self.inner.wait_merging_threads().map_err(failed)?;
-        index.reader.reload().map_err(failed)
+        self.inner.wait_merging_threads().map_err(failed)
+    }
+
+    /// One durable step: what was added since the last becomes a segment. Without a stamp it opens to nobody.
+    fn save(&mut self, stamp: Option<&Stamp>) -> Result<()> {
+        let index = self.index;
+        let failed = |e| index.error(e);
+        let payload = stamp.map(serde_json::to_string).transpose();
+        let payload = payload.map_err(|e| Error::Io { path: index.path.clone(), source: e.into() })?;
+        let mut prepared = self.inner.prepare_commit().map_err(failed)?;
+        if let Some(payload) = payload {
+            prepared.set_payload(&payload);
+        }
+        prepared.commit().map_err(failed)?;
+        self.filled = 0;
+        Ok(())
     }
 }
 

@@ -1,8 +1,9 @@
-//! The int8 peak of an instruction set: independent dot products on registers, no loads.
+//! What an instruction set could do at best: independent dot products and multiply-adds on registers, without loads, and
+//! loads with next to no arithmetic. The yardsticks of products and attention.
 
 use std::hint::black_box;
 
-use super::{Kernel, Lanes};
+use super::{Isa, Kernel, LANES, Lanes};
 
 /// Independent chains; enough to hide the latency of a dot product.
 const CHAINS: usize = 12;
@@ -31,5 +32,87 @@ impl Kernel for DotPeak {
             black_box(l.largest(l.to_f32(sum)));
         }
         self.rounds as u64 * CHAINS as u64 * DOT_OPS
+    }
+}
+
+impl Isa {
+    /// Runs `n` rounds of nothing but f32 multiply-adds in registers. Gives the operations done (a multiplication and an
+    /// addition are two).
+    pub fn spin_fmas(self, n: usize) -> u64 {
+        self.run(FmaPeak { rounds: n })
+    }
+
+    /// Reads all `values` once, adding them up: the yardstick of how fast they arrive. What is left of a multiple of 64
+    /// is not read.
+    pub fn sum(self, values: &[f32]) -> f32 {
+        self.run(Sum { values })
+    }
+}
+
+struct FmaPeak {
+    rounds: usize,
+}
+
+impl FmaPeak {
+    #[inline(always)]
+    fn chains<L: Lanes, const N: usize>(self, l: L) -> u64 {
+        let (scale, shift) = (l.splat(black_box(0.5)), l.splat(black_box(1.0)));
+        let mut values = [shift; N];
+        for _ in 0..self.rounds {
+            for value in &mut values {
+                *value = l.fma(*value, scale, shift);
+            }
+        }
+        for value in values {
+            black_box(l.largest(value));
+        }
+        (self.rounds * N * LANES) as u64 * 2
+    }
+}
+
+impl Kernel for FmaPeak {
+    type Out = u64;
+
+    /// As many chains as hide the latency and stay in registers.
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) -> u64 {
+        if L::WIDE { self.chains::<L, 12>(l) } else { self.chains::<L, 5>(l) }
+    }
+}
+
+struct Sum<'a> {
+    values: &'a [f32],
+}
+
+impl Kernel for Sum<'_> {
+    type Out = f32;
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) -> f32 {
+        let mut sums = [l.splat(0.0); 4];
+        let (lanes, _) = self.values.as_chunks::<LANES>();
+        let (blocks, _) = lanes.as_chunks::<4>();
+        for block in blocks {
+            for (sum, values) in sums.iter_mut().zip(block) {
+                *sum = l.add(*sum, l.load(values));
+            }
+        }
+        sums.into_iter().map(|sum| l.sum(sum)).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_yardsticks_do_what_they_count() {
+        for isa in Isa::available() {
+            assert_eq!(isa.spin_dots(10), 10 * CHAINS as u64 * DOT_OPS);
+            let done = isa.spin_fmas(10);
+            assert!(done == 10 * 12 * 32 || done == 10 * 5 * 32, "{done}");
+            let values: Vec<f32> = (0..200).map(|i| i as f32).collect();
+            assert_eq!(isa.sum(&values), (0..192).sum::<i32>() as f32, "{}", isa.name());
+        }
     }
 }

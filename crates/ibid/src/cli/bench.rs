@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[serde(rename_all = "snake_case")]
 pub enum Bench {
     /// Reading a part
-    #[command(after_help = "Examples:\n  ibid bench prefill\n  ibid bench prefill --tokens 512 --repeat 5")]
+    #[command(after_help = "Examples:\n  ibid bench prefill\n  ibid bench prefill --tokens 512 --stages")]
     Prefill(BenchEngine),
     /// Writing an answer behind a part
     #[command(
@@ -21,6 +21,8 @@ pub enum Bench {
     Ingest(BenchIngest),
     /// Getting stored KV pages back from disk
     Restore(BenchRestore),
+    /// What this machine could do at best: int8 and f32 arithmetic, reading from its last cache and from memory
+    Peak,
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
@@ -30,6 +32,9 @@ pub struct BenchEngine {
     pub tokens: Vec<usize>,
     #[arg(long, default_value_t = 3)]
     pub repeat: usize,
+    /// Tell what each stage of the forward pass takes, by an engine with a clock
+    #[arg(long)]
+    pub stages: bool,
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]

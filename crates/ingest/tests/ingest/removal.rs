@@ -52,6 +52,46 @@ async fn the_sweep_deletes_orphans_and_nothing_else() {
     assert!(!place.data().join("index/corp_gone").exists() && !place.data().join("tmp/99").exists());
 }
 
+/// A crash between the commit of a removal and the step of the index leaves one that still holds the words.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_missed_a_removal_is_swept() {
+    let mut place = Workplace::new().await;
+    place.write("a.txt", &prose("rye", 10));
+    place.write("b.txt", &prose("oats", 10));
+    place.add().await;
+    let index = place.data().join("index").join(place.corpus.id.as_str());
+    place.reopen().await;
+    assert!(index.join("meta.json").exists(), "a current one stays");
+    let catalog = &place.ingest.stores.catalog;
+    catalog.remove_document(&place.document("reports/a.txt").await).await.unwrap();
+    place.reopen().await;
+    assert!(!index.exists());
+    let snapshot = place.ingest.stores.snapshot(&place.corpus).await.unwrap();
+    assert!(snapshot.index.search("rye", 1, None).unwrap().is_empty());
+    assert_eq!(snapshot.index.search("oats", 1, None).unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_index_goes_when_a_document_is_removed() {
+    let place = Workplace::new().await;
+    place.write("a.txt", &prose("rye", 10));
+    place.write("b.txt", &prose("oats", 10));
+    place.add().await;
+    let index = place.data().join("index").join(place.corpus.id.as_str());
+    for entry in fs::read_dir(&index).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|kind| kind == "term") {
+            fs::write(path, "damaged").unwrap();
+        }
+    }
+    let stores = &place.ingest.stores;
+    stores.remove_document(&place.document("reports/a.txt").await).await.unwrap();
+    assert!(!index.exists());
+    let snapshot = stores.snapshot(&place.corpus).await.unwrap();
+    assert!(snapshot.index.search("rye", 1, None).unwrap().is_empty());
+    assert_eq!(snapshot.index.search("oats", 1, None).unwrap().len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_text_is_an_error_that_names_its_file() {
     let place = Workplace::new().await;

@@ -4,7 +4,7 @@
 use crate::golden::{fixture, flat, open};
 use kv::{Disk, Dtype, PAGE_TOKENS, PageBuf, Store};
 use proptest::prelude::*;
-use scout::{Arithmetic, Bare, Engine, Error, Numerics, PartPages, Sequence, Step};
+use scout::{Arithmetic, Bare, Engine, Error, Numerics, PartPages, Sequence, Stage, Step};
 use std::{
     ops::ControlFlow,
     sync::{Arc, LazyLock},
@@ -247,4 +247,34 @@ fn bf16_kv_is_another_segment_and_another_split_gives_its_bits_too() {
     let reference = Arithmetic { numerics: Numerics::Reference, ..arithmetic };
     let refused = Engine::open(&fixture("gguf/quantised.gguf"), reference, temp.path(), &mut |_| ());
     assert!(matches!(refused.err(), Some(Error::KvDtype { dtype: "bf16", .. })));
+}
+
+#[test]
+fn a_clock_changes_no_bit_and_counts_the_operations() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = fixture("gguf/quantised.gguf");
+    let (engine, stages) = Engine::open_timed(&path, Numerics::Fast, temp.path(), &mut |_| ()).unwrap();
+    let ids = some_ids(N_TOKENS, 3);
+    let mut sequence = engine.empty_sequence();
+    stages.take();
+    let n = ids.len();
+    let steps = &mut [Step { sequence: &mut sequence, ids: &ids, logits: n - 1..n, mass: None }];
+    let logits = flat(&engine.step(steps).unwrap().logits);
+    let mut bare = ENGINE.empty_sequence();
+    let steps = &mut [Step { sequence: &mut bare, ids: &ids, logits: n - 1..n, mass: None }];
+    assert_same_bits(&logits, &flat(&ENGINE.step(steps).unwrap().logits), "with a clock");
+
+    let c = engine.config();
+    let (n, dim, heads) = (n as u64, c.dim as u64, (c.n_heads * c.head_dim) as u64);
+    let kv = (c.n_kv_heads * c.head_dim) as u64;
+    let per_layer = dim * (heads + 2 * kv) + heads * dim + 3 * dim * c.hidden_dim as u64;
+    let layers = c.n_layers as u64;
+    let work = stages.take();
+    let operations = |stage: Stage| work.iter().find(|(of, _)| *of == stage).unwrap().1.operations;
+    assert_eq!(operations(Stage::Products), 2 * n * layers * per_layer);
+    assert_eq!(operations(Stage::Head), 2 * dim * c.vocab as u64);
+    // Each token sees itself and all before it; the rotation of queries counts too.
+    assert_eq!(operations(Stage::Attention), layers * heads * (4 * n * (n + 1) / 2 + 3 * n));
+    assert!(work.iter().all(|(_, work)| work.bytes > 0 && !work.time.is_zero()), "{work:?}");
+    assert!(stages.take().iter().all(|(_, work)| work.operations == 0));
 }

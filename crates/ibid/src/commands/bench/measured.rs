@@ -1,7 +1,7 @@
 //! What a measurement gives: wall times of its repetitions, and how they are shown.
 
 use crate::event::Out;
-use scout::Engine;
+use scout::{Engine, Stage, StageWork};
 use serde_json::{Map, Value, json};
 
 /// One thing that was timed, several times over.
@@ -14,12 +14,60 @@ pub struct Measured {
     /// Wall time of each repetition, in the order they ran.
     seconds: Vec<f64>,
     details: Map<String, Value>,
+    /// Of one repetition in the mean; empty where the engine has no clock.
+    stages: Vec<StageShare>,
+}
+
+/// What a stage took of a repetition.
+struct StageShare {
+    name: &'static str,
+    seconds: f64,
+    /// Of the wall time.
+    share: f64,
+    operations: u64,
+    bytes: u64,
 }
 
 impl Measured {
     /// The speed counts the context; [`Self::counting`] says otherwise.
     pub fn new(name: impl Into<String>, context: u64, seconds: Vec<f64>) -> Self {
-        Self { name: name.into(), context, tokens: context, seconds, details: Map::new() }
+        Self { name: name.into(), context, tokens: context, seconds, details: Map::new(), stages: Vec::new() }
+    }
+
+    /// Of each repetition its stages. What lies between them is `other`: rows written into pages, copies, waiting.
+    pub fn with_stages<'a>(mut self, runs: impl Iterator<Item = &'a [(Stage, StageWork)]>) -> Self {
+        let mut sums: Vec<(Stage, StageWork)> = Vec::new();
+        for run in runs {
+            for (at, (stage, work)) in run.iter().enumerate() {
+                match sums.get_mut(at) {
+                    Some((_, sum)) => {
+                        sum.time += work.time;
+                        sum.operations += work.operations;
+                        sum.bytes += work.bytes;
+                    }
+                    None => sums.push((*stage, *work)),
+                }
+            }
+        }
+        if sums.is_empty() {
+            return self;
+        }
+        let n_runs = self.seconds.len() as u64;
+        let wall: f64 = self.seconds.iter().sum::<f64>() / n_runs as f64;
+        let share = |name, seconds: f64, operations, bytes| StageShare {
+            name,
+            seconds,
+            share: seconds / wall,
+            operations,
+            bytes,
+        };
+        self.stages = Vec::from_iter(sums.iter().map(|(stage, sum)| {
+            let seconds = sum.time.as_secs_f64() / n_runs as f64;
+            share(stage.name(), seconds, sum.operations / n_runs, sum.bytes / n_runs)
+        }));
+        let named: f64 = self.stages.iter().map(|stage| stage.seconds).sum();
+        self.stages.push(share("other", (wall - named).max(0.0), 0, 0));
+        self
     }
 
     pub fn counting(self, tokens: u64) -> Self {
@@ -58,6 +106,9 @@ impl Measured {
         if sorted.len() > 1 {
             line.push_str(&format!("  ({least:.4} to {greatest:.4} s in {} runs)", sorted.len()));
         }
+        for stage in &self.stages {
+            line.push_str(&stage.line());
+        }
         for (name, value) in &self.details {
             line.push_str(&format!("\n    {}", detail(name, value)));
         }
@@ -80,7 +131,36 @@ impl Measured {
         ] {
             object.insert(name.to_owned(), value);
         }
+        if !self.stages.is_empty() {
+            object.insert("stages".to_owned(), self.stages.iter().map(StageShare::object).collect());
+        }
         Value::Object(object)
+    }
+}
+
+impl StageShare {
+    fn line(&self) -> String {
+        let giga = |units| rate(units, self.seconds) / 1e9;
+        format!(
+            "\n    {:<20} {:>9.4} s  {:>5.1} %  {:>8.1} Gop/s  {:>7.1} GB/s",
+            self.name,
+            self.seconds,
+            self.share * 100.0,
+            giga(self.operations),
+            giga(self.bytes)
+        )
+    }
+
+    fn object(&self) -> Value {
+        json!({
+            "name": self.name,
+            "seconds": self.seconds,
+            "share": self.share,
+            "operations": self.operations,
+            "operations_per_s": rate(self.operations, self.seconds),
+            "bytes": self.bytes,
+            "bytes_per_s": rate(self.bytes, self.seconds),
+        })
     }
 }
 
@@ -160,6 +240,32 @@ mod tests {
         assert_eq!((&object["least_seconds"], &object["greatest_seconds"]), (&json!(1.0), &json!(4.0)));
         assert_eq!(object["page_cache"], "warm");
         assert!(result.line().contains("page cache: \"warm\""), "{}", result.line());
+    }
+
+    #[test]
+    fn stages_are_means_and_what_is_left_is_named() {
+        let work = |millis, operations| StageWork {
+            time: std::time::Duration::from_millis(millis),
+            operations,
+            bytes: 10,
+        };
+        let runs = [
+            [(Stage::Products, work(500, 4)), (Stage::Head, work(0, 0))],
+            [(Stage::Products, work(1500, 8)), (Stage::Head, work(500, 2))],
+        ];
+        let result =
+            Measured::new("prefill", 4, vec![1.0, 3.0]).with_stages(runs.iter().map(<[_; 2]>::as_slice));
+        let stages = &result.object(1)["stages"];
+        let of = |name: &str| stages.as_array().unwrap().iter().find(|stage| stage["name"] == name).unwrap();
+        assert_eq!((&of("products")["seconds"], &of("products")["share"]), (&json!(1.0), &json!(0.5)));
+        assert_eq!(
+            (&of("products")["operations_per_s"], &of("products")["bytes"]),
+            (&json!(6.0), &json!(10))
+        );
+        assert_eq!((&of("head")["seconds"], &of("other")["seconds"]), (&json!(0.25), &json!(0.75)));
+        assert!(result.line().contains("products"), "{}", result.line());
+        let untimed = Measured::new("prefill", 4, vec![1.0]).with_stages(std::iter::once(&[][..]));
+        assert!(untimed.object(1).get("stages").is_none());
     }
 
     #[test]

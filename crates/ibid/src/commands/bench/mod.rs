@@ -4,6 +4,7 @@ mod engine_speed;
 mod ingest_speed;
 mod measured;
 mod own_process;
+mod peak;
 mod restore;
 mod sample_text;
 mod scratch;
@@ -15,7 +16,7 @@ use crate::{
     cli::Bench,
     data_folder::DataFolder,
     event::Out,
-    owner::{Exit, Owner, open_engine},
+    owner::{Exit, Owner},
     problem::Failure,
     settings::Settings,
 };
@@ -30,18 +31,15 @@ pub fn needs_corpus(args: &Bench) -> bool {
 /// Measurements that bring their own text.
 pub async fn run(data: &DataFolder, settings: &Settings, args: &Bench, out: &Out) -> Result<Exit> {
     match args {
-        Bench::Prefill(args) => {
-            engine_speed::prefill(&*open_engine(data, settings, out).await?, args, out)?;
-        }
-        Bench::Decode(args) => {
-            engine_speed::decode(&*open_engine(data, settings, out).await?, args, out)?;
-        }
+        Bench::Prefill(args) => engine_speed::prefill(data, settings, args, out).await?,
+        Bench::Decode(args) => engine_speed::decode(data, settings, args, out).await?,
         Bench::Ttft(args) if args.context.is_empty() => {
             ttft::ask_own_corpus(data, settings, args, out).await?;
         }
         Bench::Ttft(args) => ttft::compose_contexts(data, settings, args, out).await?,
         Bench::Ingest(args) => ingest_speed::run(data, settings, args, out).await?,
         Bench::Restore(args) => restore::run(data, settings, args, out).await?,
+        Bench::Peak => tokio::task::block_in_place(|| peak::run(out))?,
     }
     Ok(Exit::Done)
 }
