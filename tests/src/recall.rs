@@ -12,7 +12,7 @@ use xtask::recall::{
 /// Right answers, right citations, and right answers with the records out of sight, of `n` questions.
 fn ask_all(bench: &Bench, tokens: usize, n: usize) -> [u64; 3] {
     let folder = bench.path("documents");
-    let (_, records) = write_documents(&folder, tokens, 7).unwrap();
+    let (_, records) = write_documents(&folder, tokens, 1, 7).unwrap();
     let questions = bench.path("questions.json");
     fs::write(&questions, question_file(&spread(&records, n)).to_string()).unwrap();
     let added = bench.json(["add", "recall", folder.to_str().unwrap()]);
@@ -159,7 +159,7 @@ fn one_damaged_segment_of_many_is_computed_again_and_no_other() {
 fn an_answer_reads_stored_rows_alone_and_cites_its_record() {
     let bench = Bench::with_recall_model();
     let folder = bench.path("documents");
-    let (_, records) = write_documents(&folder, 20_000, 9).unwrap();
+    let (_, records) = write_documents(&folder, 20_000, 1, 9).unwrap();
     bench.json(["add", "recall", folder.to_str().unwrap()]);
     let record = &records[records.len() / 2];
     let answer = bench.json(["ask", "recall", &record.question()]);

@@ -7,7 +7,8 @@ use std::path::Path;
 
 const USAGE: &str = "usage: cargo xtask tidy
        cargo xtask scout-slice FOLDER
-       cargo xtask recall --tokens N [--questions N] [--ibid PROGRAM] [--work FOLDER] [--out FILE]";
+       cargo xtask recall --tokens N [--questions N] [--ibid PROGRAM] [--work FOLDER] [--out FILE]
+                          [--exact] [--whole-chunks]";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

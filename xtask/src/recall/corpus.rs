@@ -5,7 +5,7 @@ use crate::random::Random;
 use std::collections::HashSet;
 
 /// Attention chunk of the model: a record lies within one, counted from the first byte of the document's title.
-const CHUNK: usize = 128;
+pub const CHUNK: usize = 128;
 const RECORD_BYTES: usize = 20;
 
 /// One record and the document that holds it.

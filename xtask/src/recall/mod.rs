@@ -4,7 +4,7 @@
 pub mod corpus;
 
 use anyhow::{Context, Result, bail, ensure};
-use corpus::{Documents, Record, file_name, spread};
+use corpus::{CHUNK, Documents, Record, file_name, spread};
 use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
@@ -24,6 +24,10 @@ struct Options {
     ibid: PathBuf,
     work: PathBuf,
     out: Option<PathBuf>,
+    /// Ask also with every document read behind the ones before it.
+    exact: bool,
+    /// Documents end where attention chunks do.
+    whole_chunks: bool,
 }
 
 pub fn run(root: &Path, arguments: &[String], usage: &'static str) -> Result<()> {
@@ -32,7 +36,9 @@ pub fn run(root: &Path, arguments: &[String], usage: &'static str) -> Result<()>
     let old = std::fs::read_dir(&options.work)?.next().is_some();
     ensure!(!old, "{} is not empty: what lies there would be measured too", options.work.display());
     check_disk(&options)?;
-    let (documents, records) = write_documents(&options.work.join("documents"), options.tokens, SEED)?;
+    let multiple = if options.whole_chunks { CHUNK } else { 1 };
+    let (documents, records) =
+        write_documents(&options.work.join("documents"), options.tokens, multiple, SEED)?;
     let asked = spread(&records, options.questions);
     let questions = options.work.join("questions.json");
     std::fs::write(&questions, question_file(&asked).to_string())?;
@@ -44,8 +50,9 @@ pub fn run(root: &Path, arguments: &[String], usage: &'static str) -> Result<()>
     ensure!(added.object["tokens_prefilled"] == options.tokens, "other tokens were added: {}", added.object);
     let shown = ibid(&["show", "recall"])?;
     let one = ibid(&["ask", "recall", &asked[0].question()])?;
-    let seen = ibid(&["eval", "recall", path(&questions)?, "--mode", "free"])?;
-    let hidden = ibid(&["eval", "recall", path(&questions)?, "--mode", "free", "--hide-gold"])?;
+    let eval = |extra: &[&str]| ibid(&[&["eval", "recall", path(&questions)?, "--mode", "free"], extra].concat());
+    let (seen, hidden) = (eval(&[])?, eval(&["--hide-gold"])?);
+    let exact = options.exact.then(|| eval(&["--exact"])).transpose()?;
 
     let n = asked.len() as u64;
     let count = |run: &Run, field: &str| {
@@ -53,7 +60,7 @@ pub fn run(root: &Path, arguments: &[String], usage: &'static str) -> Result<()>
         tally[field].as_u64().with_context(|| format!("{field} is missing: {tally}"))
     };
     let share = |k: u64| json!({"k": k, "n": n, "interval_95": wilson(k, n)});
-    let result = json!({
+    let mut result = json!({
         "tokens": added.object["tokens_prefilled"], "documents": documents, "records": records.len(), "seed": SEED,
         "corpus": {"counts": shown.object["counts"], "storage": shown.object["storage"]},
         "answer_right": share(count(&seen, "answer_right")?),
@@ -62,9 +69,14 @@ pub fn run(root: &Path, arguments: &[String], usage: &'static str) -> Result<()>
         "one_question": {"text": one.object["text"], "usage": one.object["usage"], "seconds": one.seconds},
         "seconds": {"add": added.seconds, "all_questions": seen.seconds, "all_questions_hidden": hidden.seconds},
         "peak_rss_bytes": {"add": added.peak_rss, "one_question": one.peak_rss, "all_questions": seen.peak_rss},
-        "command": format!("cargo xtask recall --tokens {} --questions {}",
-            options.tokens, options.questions),
+        "command": options.command(),
     });
+    if let Some(exact) = exact {
+        result["exact_prefill"] = json!({
+            "answer_right": share(count(&exact, "answer_right")?),
+            "seconds": exact.seconds, "peak_rss_bytes": exact.peak_rss,
+        });
+    }
     let text = serde_json::to_string_pretty(&result)?;
     println!("{text}");
     match &options.out {
@@ -82,21 +94,40 @@ fn parse(root: &Path, arguments: &[String], usage: &'static str) -> Result<Optio
         ibid: root.join("target/release/ibid"),
         work: root.join("target/recall"),
         out: None,
+        exact: false,
+        whole_chunks: false,
     };
-    for pair in arguments.chunks(2) {
-        let [name, value] = pair else { bail!(usage) };
+    let mut arguments = arguments.iter();
+    while let Some(name) = arguments.next() {
+        let mut value = || arguments.next().context(usage);
         match name.as_str() {
-            "--tokens" => options.tokens = value.parse()?,
-            "--questions" => options.questions = value.parse()?,
-            "--ibid" => options.ibid = value.into(),
-            "--work" => options.work = value.into(),
-            "--out" => options.out = Some(value.into()),
+            "--tokens" => options.tokens = value()?.parse()?,
+            "--questions" => options.questions = value()?.parse()?,
+            "--ibid" => options.ibid = value()?.into(),
+            "--work" => options.work = value()?.into(),
+            "--out" => options.out = Some(value()?.into()),
+            "--exact" => options.exact = true,
+            "--whole-chunks" => options.whole_chunks = true,
             _ => bail!(usage),
         }
     }
     ensure!(options.tokens > 0 && options.questions > 0, usage);
     ensure!(options.ibid.exists(), "{} is not built: cargo build --release", options.ibid.display());
     Ok(options)
+}
+
+impl Options {
+    /// What repeats the measurement.
+    fn command(&self) -> String {
+        let mut command =
+            format!("cargo xtask recall --tokens {} --questions {}", self.tokens, self.questions);
+        for (given, name) in [(self.exact, " --exact"), (self.whole_chunks, " --whole-chunks")] {
+            if given {
+                command.push_str(name);
+            }
+        }
+        command
+    }
 }
 
 fn path(path: &Path) -> Result<&str> {
@@ -119,13 +150,19 @@ fn check_disk(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Writes documents of `tokens` tokens in all into `folder`; gives their number and their records.
-pub fn write_documents(folder: &Path, tokens: usize, seed: u64) -> Result<(usize, Vec<Record>)> {
+/// Writes documents of `tokens` tokens in all into `folder`, the length of each but the last one a multiple of `multiple`;
+/// gives their number and their records.
+pub fn write_documents(
+    folder: &Path,
+    tokens: usize,
+    multiple: usize,
+    seed: u64,
+) -> Result<(usize, Vec<Record>)> {
     std::fs::create_dir_all(folder)?;
     let (mut documents, mut records, mut left, mut n) = (Documents::new(seed), Vec::new(), tokens, 0);
     while left > 0 {
         // Lengths differ from document to document; the last one takes what is left.
-        let len = DOCUMENT_TOKENS.0 + n * 2_654_435_761 % DOCUMENT_TOKENS.1;
+        let len = (DOCUMENT_TOKENS.0 + n * 2_654_435_761 % DOCUMENT_TOKENS.1).next_multiple_of(multiple);
         let len = if left < len + DOCUMENT_TOKENS.0 { left } else { len };
         let (text, of_document) = documents.next_document(len);
         std::fs::write(folder.join(file_name(n)), text)?;
