@@ -50,7 +50,8 @@ pub fn run(root: &Path, arguments: &[String], usage: &'static str) -> Result<()>
     ensure!(added.object["tokens_prefilled"] == options.tokens, "other tokens were added: {}", added.object);
     let shown = ibid(&["show", "recall"])?;
     let one = ibid(&["ask", "recall", &asked[0].question()])?;
-    let eval = |extra: &[&str]| ibid(&[&["eval", "recall", path(&questions)?, "--mode", "free"], extra].concat());
+    let eval =
+        |extra: &[&str]| ibid(&[&["eval", "recall", path(&questions)?, "--mode", "free"], extra].concat());
     let (seen, hidden) = (eval(&[])?, eval(&["--hide-gold"])?);
     let exact = options.exact.then(|| eval(&["--exact"])).transpose()?;
 
