@@ -72,6 +72,13 @@ def main():
     parser.add_argument("--removals", type=int, default=20)
     args = parser.parse_args()
     corpus = call(args.base, "POST", "/v1/corpora", {"name": f"remove-{uuid.uuid4()}"})["id"]
+    try:
+        print(json.dumps(measure(args, corpus), indent=2))
+    finally:
+        call(args.base, "DELETE", f"/v1/corpora/{corpus}")
+
+
+def measure(args, corpus):
     ids = read(args.base, args, corpus)
     removed = random.Random(2).sample(ids, args.removals)
     seconds = []
@@ -81,16 +88,15 @@ def main():
         seconds.append(time.monotonic() - began)
     question = {"question": "What is the code of record 7?"}
     usage = call(args.base, "POST", f"/v1/corpora/{corpus}/answers", question)["usage"]
-    call(args.base, "DELETE", f"/v1/corpora/{corpus}")
-    result = {
+    if usage["prefilled_corpus_tokens"]:
+        raise SystemExit(f"{usage['prefilled_corpus_tokens']} tokens of the documents were prefilled again")
+    return {
         "documents": args.documents,
         "seconds": seconds,
         "least_s": min(seconds),
         "median_s": statistics.median(seconds),
         "greatest_s": max(seconds),
-        "prefilled_corpus_tokens": usage["prefilled_corpus_tokens"],
     }
-    print(json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":

@@ -319,7 +319,7 @@ async fn with_rebuilds<T>(
     let Running { ingest, owner, cancel } = *running;
     let kv_bytes_total = tokens * ingest.engine.kv_bytes_per_token();
     let mut prefilled = 0;
-    for _ in 0..=MAX_REBUILDS {
+    for rebuilds in 0.. {
         on_event(AskEvent::Loading { kv_bytes_done: 0, kv_bytes_total });
         let tried = tokio::task::block_in_place(|| {
             // Prefill waits for a question that lives: a rebuild must find it ended.
@@ -328,13 +328,14 @@ async fn with_rebuilds<T>(
         })?;
         match tried {
             Ok(found) => return Ok((found, prefilled)),
+            Err(part) if rebuilds == MAX_REBUILDS => {
+                let document = ingest.stores.catalog.version(part.version).await?.path;
+                return Err(Error::NotRebuilt { document, part: part.idx, rebuilds, reason: part.reason });
+            }
             Err(part) => prefilled += rebuild(running, part, on_event).await?,
         }
     }
-    Err(Error::SegmentMissing {
-        document: "several documents".into(),
-        segment: "more than can be rebuilt".into(),
-    })
+    unreachable!("the last attempt returns")
 }
 
 /// What the listener is told of a response in the making.

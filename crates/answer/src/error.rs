@@ -28,13 +28,18 @@ pub enum Error {
          with: ibid add CORPUS FILES"
     )]
     OtherRows { document: String },
+    #[error(
+        "part {part} of {document} cannot be read, although {rebuilds} damaged parts were computed again: {reason}; \
+         look at the disk, then run: ibid verify"
+    )]
+    NotRebuilt { document: String, part: u64, rebuilds: usize, reason: String },
     #[error("segment {segment} of {document} is missing on disk; repeat: ibid add")]
     SegmentMissing { document: String, segment: String },
     #[error(
-        "stored rows had to be computed again while the answer was being said, and the model goes on otherwise than {said:?}; \
-         ask again"
+        "stored rows had to be computed again while the answer was being said, and from the new ones the model would not \
+         have said what was heard until then; ask again"
     )]
-    SaidOtherwise { said: String },
+    SaidOtherwise,
     #[error("answer {answer} cannot be given again: {missing}")]
     CannotReplay { answer: String, missing: String },
     #[error(transparent)]

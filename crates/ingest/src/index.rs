@@ -78,16 +78,16 @@ impl Stores {
         self.step(corpus, version.saturating_sub(1), change).await
     }
 
-    /// An index that is not that of `before` is of no use to anybody: it goes, lest it keep words of what was removed,
-    /// and is built again when a reader asks for it.
+    /// An index that is not that of `before`, or cannot be brought to that of the new version, is of no use to anybody: it
+    /// goes, lest it keep words of what was removed, and is built again when a reader asks for it. What it is derived from
+    /// is there: the step that it belongs to has not failed.
     async fn step(&self, corpus: &Id, before: u64, mut change: Change) -> Result<()> {
         change.base = (before > 0).then(|| Stamp::new(corpus, before));
-        match self.write_changes(corpus, change).await {
-            Err(Error::Search(search::Error::Stale { .. } | search::Error::Damaged { .. })) => {
-                self.remove_index(corpus.as_str())
-            }
-            result => result,
+        let Err(error) = self.write_changes(corpus, change).await else { return Ok(()) };
+        if !matches!(error, Error::Search(search::Error::Stale { .. })) {
+            tracing::warn!(corpus = corpus.as_str(), "the text index has to be built again: {error}");
         }
+        self.remove_index(corpus.as_str())
     }
 
     /// `None`: there is none, or it belongs to something else, or its files are damaged.

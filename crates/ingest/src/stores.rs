@@ -89,11 +89,11 @@ impl Stores {
             Err(error) => return Err(error.into()),
         };
         let (version, freed) = self.catalog.remove_document(document).await?;
-        self.index_removal(&document.corpus, shown, version).await?;
+        let indexed = self.index_removal(&document.corpus, shown, version).await;
         drop(publishing);
         let freed = self.delete(freed).await?;
         drop(changing);
-        Ok(freed)
+        indexed.map(|()| freed)
     }
 
     /// Removes a corpus with everything in it that no other corpus needs; `bytes` is what left the disk.

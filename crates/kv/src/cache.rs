@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::checksum::Checksum;
 use crate::identity::SegmentId;
 use crate::page::PageBuf;
 
@@ -15,6 +16,8 @@ pub(crate) struct PageKey {
     pub segment: SegmentId,
     pub layer: u32,
     pub page: u64,
+    /// A segment that was made again may have other rows than the one before it, and readers of either may be at work.
+    pub checksum: Checksum,
 }
 
 /// Shards are made only while each can hold this much.
@@ -128,7 +131,7 @@ mod tests {
     const PAGE_BYTES: u64 = 1024;
 
     fn key(segment: u8, page: u64) -> PageKey {
-        PageKey { segment: SegmentId([segment; 32]), layer: 0, page }
+        PageKey { segment: SegmentId([segment; 32]), layer: 0, page, checksum: Checksum::of(&[]) }
     }
 
     fn page() -> Arc<PageBuf> {

@@ -6,7 +6,7 @@ use std::fmt;
 
 pub(crate) const CHECKSUM_BYTES: usize = 16;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Checksum(pub(crate) [u8; CHECKSUM_BYTES]);
 
 impl Checksum {

@@ -3,9 +3,9 @@
 //!
 //! A file is opened again, by its path, when it is read after others took its place. What is at a segment's path never
 //! changes, but it may go: who removes a document's segment ends the reading of it. Readers whose file is open read on,
-//! the others are told ([`KvError::Gone`]). Nobody is meant to be among those others. A replaced version's segments stay
-//! until nobody has a snapshot of it; a removed document's answers are scrubbed with it; a damaged segment is set aside
-//! and made again, and then the reader opens it anew. A file that took the place of one that was gone is held against the
+//! the others are told ([`KvError::Gone`]). Nobody who wants an answer is meant to be among those others. A replaced version's
+//! segments stay until nobody has a snapshot of it; who asks about a removed document is cancelled first; a damaged
+//! segment is set aside and made again, and then the reader opens it anew. A file that took the place of one that was gone is held against the
 //! checksums of the first.
 
 use std::collections::{BTreeMap, HashMap};
@@ -125,6 +125,10 @@ impl Open {
     }
 
     fn give_up(&mut self) {
+        // Another thread's, or another process's, are the many files: nothing is known of what there is room for.
+        if self.files.is_empty() {
+            return;
+        }
         self.most = (self.files.len() / 2).clamp(1, self.most);
         self.files.clear();
         self.by_use.clear();

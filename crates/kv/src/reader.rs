@@ -197,7 +197,7 @@ impl Segment {
     fn locate(&self, layer: u32, page: u64) -> Result<(PageKey, PageSpan)> {
         let id = self.id();
         let span = self.header.layout.page(layer, page).ok_or(KvError::NoSuchPage { id, layer, page })?;
-        Ok((PageKey { segment: id, layer, page }, span))
+        Ok((PageKey { segment: id, layer, page, checksum: self.checksums[span.entry as usize] }, span))
     }
 
     fn zeroed(&self, layer: u32) -> Result<PageBuf> {
@@ -222,15 +222,9 @@ impl Segment {
     }
 
     fn check(&self, key: PageKey, span: PageSpan, rows: &PageBuf) -> Result<()> {
-        let PageKey { layer, page, .. } = key;
+        let PageKey { layer, page, checksum, .. } = key;
         let what = format_args!("layer {layer} page {page}");
-        check_region(
-            self.file.path(),
-            what,
-            span.offset,
-            rows.as_bytes(),
-            self.checksums[span.entry as usize],
-        )?;
+        check_region(self.file.path(), what, span.offset, rows.as_bytes(), checksum)?;
         let used = self.used_slots(page);
         match rows.is_well_formed() && (used == PAGE_TOKENS || rows.is_zero_from(used)) {
             true => Ok(()),

@@ -123,9 +123,8 @@ impl Store {
     pub fn set_aside(&self, id: &SegmentId, reason: &str) -> Result<bool> {
         let from = self.shared.segment_path(id);
         let to = self.shared.quarantine().join(format!("{id}.{}.kv", file_name_part(reason)));
-        self.shared.cache.forget(id);
         match self.shared.storage.rename(&from, &to) {
-            Ok(()) => {}
+            Ok(()) => self.shared.cache.forget(id),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(source) => return Err(io_error("set aside", &from, source)),
         }
@@ -137,8 +136,9 @@ impl Store {
 
     /// Removes a segment and what was set aside under its id; the bytes freed, 0 when there was none.
     pub fn remove(&self, id: &SegmentId) -> Result<u64> {
-        self.shared.cache.forget(id);
         let mut freed = self.shared.remove_if_there(&self.shared.segment_path(id))?;
+        // Behind it: nobody opens it any more to fill the cache again.
+        self.shared.cache.forget(id);
         for path in self.shared.list(&self.shared.quarantine())? {
             if file_text(&path).starts_with(&id.to_string()) {
                 freed += self.shared.remove_if_there(&path)?;

@@ -37,7 +37,7 @@ fn ms(since: Instant) -> f64 {
 fn pass(name: &str, model: &Bare, sequence: &mut Sequence, ids: &[u32]) -> Result<()> {
     let mut at = Instant::now();
     let mut layers = Vec::new();
-    let batch = Batch { sequence, ids, logits: ids.len() - 1..ids.len(), mass: None };
+    let batch = Batch { sequence, ids, logits: ids.len() - 1..ids.len(), mass: None, cancel: None };
     model.forward_by_layer(&mut [batch], &mut || {
         layers.push(ms(at) / ids.len() as f64);
         at = Instant::now();

@@ -56,7 +56,7 @@ impl Bare {
 
     /// Logits of `ids` behind `sequence`, `[ids.len(), vocab]`.
     pub fn extend(&self, sequence: &mut Sequence, ids: &[u32]) -> Result<Rows> {
-        self.forward(&mut [Batch { sequence, ids, logits: 0..ids.len(), mass: None }])
+        self.forward(&mut [Batch { sequence, ids, logits: 0..ids.len(), mass: None, cancel: None }])
     }
 
     /// Logits of every token from nothing, `[ids.len(), vocab]`.

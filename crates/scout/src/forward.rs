@@ -8,6 +8,7 @@ use crate::{
     plan::{self, LayerPlan, Reach},
     related::Centred,
     rope,
+    scheduler::Cancel,
     sequence::Sequence,
     stream::StreamMass,
 };
@@ -43,6 +44,8 @@ pub struct Batch<'a> {
     /// Rows of `ids` whose logits are wanted (usually the last one alone).
     pub logits: Range<usize>,
     pub mass: Option<Mass>,
+    /// Once it says so, nobody wants the rows: what the pass gives for them has no meaning.
+    pub cancel: Option<Cancel>,
 }
 
 /// The model as the engine sees it, whatever the numerics.

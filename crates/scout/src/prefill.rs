@@ -56,7 +56,7 @@ impl Engine {
             ControlFlow::Break(()) => Err(Error::Cancelled),
         };
         for tile in ids.chunks(TILE) {
-            let batch = Batch { sequence: &mut *sequence, ids: tile, logits: 0..0, mass: None };
+            let batch = Batch { sequence: &mut *sequence, ids: tile, logits: 0..0, mass: None, cancel: None };
             self.run().forward(&mut [batch], &mut |reached| {
                 if reached == Reached::Layer {
                     self.scheduler().give_way();

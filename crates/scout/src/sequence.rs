@@ -163,8 +163,8 @@ impl Sequence {
         std::mem::replace(self, left)
     }
 
-    /// Whether nothing is left of the sequence: its question was cancelled while a pass had it. It is of no use but to
-    /// be dropped.
+    /// Whether nothing is left of the sequence: its question was cancelled, or the engine ended, while a pass had it. It is
+    /// of no use but to be dropped.
     pub fn is_spent(&self) -> bool {
         self.reaches.is_empty()
     }

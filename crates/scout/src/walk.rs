@@ -1,7 +1,7 @@
 //! Attention of sequences over their streams: all rows that share one walk its pages together, whoever they belong to.
 
 use crate::{
-    Result,
+    Cancel, Error, Result,
     forward::{Batch, Gate, Model, Reached},
     stream::Stream,
     top_pages::TopPages,
@@ -23,7 +23,8 @@ struct Packed {
 
 impl<O: Ops> Model<O> {
     /// Attends the rows of all batches that have a stream; `spec` as for the whole pass. Writes those rows of `mixed`.
-    /// `gate` is asked after every stretch of pages.
+    /// `gate` is asked after every stretch of pages. A stream whose batches are all cancelled is left alone, and so is what
+    /// is wrong with it: its segments may be gone by now.
     pub(crate) fn walk(
         &self,
         l: usize,
@@ -35,6 +36,11 @@ impl<O: Ops> Model<O> {
     ) -> Result<()> {
         for stream in streams(batches) {
             let packed = pack(&stream, spec, q, batches);
+            let cancels: Vec<_> = packed.batches.iter().map(|(at, _)| batches[*at].cancel.clone()).collect();
+            let unwanted = || cancels.iter().all(|cancel| cancel.as_ref().is_some_and(Cancel::is_cancelled));
+            if unwanted() {
+                continue;
+            }
             let spec = AttendSpec { q_pos: &packed.q_pos, ..spec.clone() };
             let mut walk = self.ops.walk(&spec, packed.rows.len());
             walk.least_share = LEAST_SHARE;
@@ -49,10 +55,17 @@ impl<O: Ops> Model<O> {
             self.ops.walk_on(&spec, &packed.q, &[group(0..all, &before)], &mut walk);
             walk.pages.clear();
             let mut top = TopPages::new(&walk, all, spec.n_heads);
-            stream.walk(l as u32, &mut |pages, blocks| {
+            let walked = stream.walk(l as u32, &mut |pages, blocks| {
                 let of = (&self.ops, &spec, &packed.q, 0..all);
-                top.attend(of, (pages, blocks), &mut walk, &mut || gate(Reached::Within))
-            })?;
+                top.attend(of, (pages, blocks), &mut walk, &mut || {
+                    gate(Reached::Within)?;
+                    if unwanted() { Err(Error::Cancelled) } else { Ok(()) }
+                })
+            });
+            match walked {
+                Err(_) if unwanted() => continue,
+                walked => walked?,
+            }
             // The mass is that on the stream alone.
             walk.listed.fill(false);
             let own: Vec<_> = packed.batches.iter().map(|(at, _)| batches[*at].sequence.blocks(l)).collect();
@@ -126,37 +139,89 @@ fn pack(stream: &Arc<Stream>, spec: &AttendSpec<'_>, q: &Rows, batches: &[Batch<
 
 #[cfg(test)]
 mod tests {
-    use crate::{Engine, Error, Numerics, forward::Batch};
-    use kv::{Disk, Segment, Store};
-    use std::{ops::ControlFlow, path::Path, sync::Arc};
+    use crate::{Cancel, Engine, Error, Numerics, Sequence, forward::Batch};
+    use compute::Rows;
+    use kv::{Disk, Segment, SegmentId, Store};
+    use std::{fs, ops::ControlFlow, path::Path, sync::Arc};
 
     /// Pages of one window of a stream, and some more.
     const PAGES: usize = 520;
 
+    struct Bench {
+        engine: Engine,
+        store: Store,
+        folder: tempfile::TempDir,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/recall");
+            let engine = Engine::open(&model, Numerics::Fast, folder.path(), &mut |_| ()).unwrap();
+            let store = Store::open(Arc::new(Disk), folder.path(), 0).unwrap();
+            Self { engine, store, folder }
+        }
+
+        fn write(&self, ids: &[u32]) -> SegmentId {
+            let engine = &self.engine;
+            let pages = engine.prefill_part(ids, &mut |_| ControlFlow::Continue(())).unwrap();
+            let spec = engine.segment_spec(engine.part_context(""), ids.to_vec());
+            let mut writer = self.store.create(spec).unwrap();
+            for (layer, pages) in engine.stored_layers().iter().zip(&pages.pages) {
+                writer.push_page(*layer, 0, &pages[0]).unwrap();
+            }
+            writer.finish().unwrap()
+        }
+
+        /// A sequence that sees a segment so many times.
+        fn sequence(&self, id: &SegmentId, times: usize) -> Sequence {
+            let segments: Vec<Segment> =
+                (0..times).map(|_| self.store.open_segment(id).unwrap().unwrap()).collect();
+            let mut sequence = self.engine.sequence().unwrap();
+            sequence.stream(segments, &[]).unwrap();
+            sequence
+        }
+    }
+
+    fn batch<'a>(sequence: &'a mut Sequence, cancel: &Cancel) -> Batch<'a> {
+        Batch { sequence, ids: &[65], logits: 0..1, mass: None, cancel: Some(cancel.clone()) }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_context_of_one_who_left_hits_nobody() {
+        let bench = Bench::new();
+        let (sound, damaged) = (bench.write(&[70, 71, 72]), bench.write(&[80, 81]));
+        let (stays, leaves) = (Cancel::default(), Cancel::default());
+        let name = damaged.to_string();
+        let damaged_file = bench.folder.path().join("segments").join(&name[..2]).join(format!("{name}.kv"));
+        let bytes = fs::read(&damaged_file).unwrap();
+        let together = |damage: bool| -> crate::Result<Rows> {
+            fs::write(&damaged_file, &bytes).unwrap();
+            let (mut first, mut second) = (bench.sequence(&damaged, 1), bench.sequence(&sound, 3));
+            if damage {
+                fs::write(&damaged_file, "").unwrap();
+            }
+            let mut batches = [batch(&mut first, &leaves), batch(&mut second, &stays)];
+            bench.engine.run().forward(&mut batches, &mut |_| Ok(()))
+        };
+        let expected = together(false).unwrap();
+        together(true).unwrap_err();
+        leaves.cancel();
+        assert_eq!(together(true).unwrap().row(1), expected.row(1));
+    }
+
     #[test]
     fn a_walk_asks_after_every_window_whether_it_may_go_on() {
-        let folder = tempfile::tempdir().unwrap();
-        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/recall");
-        let engine = Engine::open(&model, Numerics::Fast, folder.path(), &mut |_| ()).unwrap();
-        let store = Store::open(Arc::new(Disk), folder.path(), 1 << 20).unwrap();
-        let ids = [70, 71, 72];
-        let pages = engine.prefill_part(&ids, &mut |_| ControlFlow::Continue(())).unwrap();
-        let mut writer = store.create(engine.segment_spec(engine.part_context(""), ids.to_vec())).unwrap();
-        for (layer, pages) in engine.stored_layers().iter().zip(&pages.pages) {
-            writer.push_page(*layer, 0, &pages[0]).unwrap();
-        }
-        let id = writer.finish().unwrap();
+        let bench = Bench::new();
+        let id = bench.write(&[70, 71, 72]);
         let asked_until = |stop: usize| {
-            let segments: Vec<Segment> =
-                (0..PAGES).map(|_| store.open_segment(&id).unwrap().unwrap()).collect();
-            let mut sequence = engine.sequence().unwrap();
-            sequence.stream(segments, &[]).unwrap();
-            let batch = Batch { sequence: &mut sequence, ids: &[65], logits: 0..1, mass: None };
+            let mut sequence = bench.sequence(&id, PAGES);
             let mut asked = 0;
-            let ended = engine.run().forward(&mut [batch], &mut |_| {
-                asked += 1;
-                if asked == stop { Err(Error::Cancelled) } else { Ok(()) }
-            });
+            let ended =
+                bench.engine.run().forward(&mut [batch(&mut sequence, &Cancel::default())], &mut |_| {
+                    asked += 1;
+                    if asked == stop { Err(Error::Cancelled) } else { Ok(()) }
+                });
             (asked, ended.is_ok())
         };
         // Eight layers, two of which see everything in two windows each; four have experts, and there is one token.

@@ -15,6 +15,10 @@ pub enum Error {
     Damaged { path: PathBuf, detail: String },
     #[error("cannot write the passage index {path}: {source}; check free disk space and permissions")]
     Io { path: PathBuf, source: std::io::Error },
+    #[error(
+        "file {path} of a passage index may hold words of what was removed, and cannot be deleted; check permissions"
+    )]
+    Left { path: PathBuf },
     #[error("passage index {path}: {source}")]
     Index { path: PathBuf, source: tantivy::TantivyError },
 }

@@ -71,16 +71,24 @@ impl Writer<'_> {
 
     /// Makes the changes durable and visible under the new stamp. Where passages were removed, their terms are
     /// rewritten away before: they must leave the disk, and BM25 must count what is there.
+    ///
+    /// Errors: [`Error::Index`], [`Error::Left`]. The index has no stamp then.
     pub fn commit(mut self, stamp: &Stamp) -> Result<()> {
         let index = self.index;
         let failed = |e| index.error(e);
         self.save(None)?;
-        for group in rewrites(&index.inner.searchable_segment_metas().map_err(failed)?) {
+        // The library keeps the files of every segment that somebody holds a description of.
+        let groups = rewrites(&index.inner.searchable_segment_metas().map_err(failed)?);
+        for group in groups {
             self.inner.merge(&group).wait().map_err(failed)?;
+        }
+        index.reader.reload().map_err(failed)?;
+        let collected = self.inner.garbage_collect_files().wait().map_err(failed)?;
+        if let Some(file) = collected.failed_to_delete_files.first() {
+            return Err(Error::Left { path: index.path.join(file) });
         }
         self.save(Some(stamp))?;
         index.reader.reload().map_err(failed)?;
-        self.inner.garbage_collect_files().wait().map_err(failed)?;
         self.inner.wait_merging_threads().map_err(failed)
     }
 

@@ -245,11 +245,8 @@ fn what_was_said_is_never_taken_back() {
         heard.say(text, &mut said).unwrap();
     }
     let other = heard.say("It was", &mut said).unwrap_err();
-    assert!(matches!(&other, Error::SaidOtherwise { said } if said == "It is so"), "{other}");
-    assert!(
-        matches!(heard.end("It is", &mut said), Err(Error::SaidOtherwise { .. })),
-        "shorter than what was said"
-    );
+    assert!(matches!(other, Error::SaidOtherwise), "{other}");
+    assert!(matches!(heard.end("It is", &mut said), Err(Error::SaidOtherwise)), "shorter than what was said");
     heard.end("It is so.", &mut said).unwrap();
     assert_eq!(pieces, ["It", " is", " so", "."]);
 }

@@ -12,7 +12,7 @@ pub enum Bench {
     Prefill(BenchEngine),
     /// Writing an answer behind a part
     #[command(
-        after_help = "Examples:\n  ibid bench decode\n  ibid bench decode --tokens 512,4096 --repeat 5"
+        after_help = "Examples:\n  ibid bench decode\n  ibid bench decode --tokens 512,4096 --repeat 5\n  ibid bench decode --stages"
     )]
     Decode(BenchEngine),
     /// From a question to the first token of its answer, by a newly opened engine on a warm disk
@@ -22,6 +22,7 @@ pub enum Bench {
     /// Getting stored KV pages back from disk
     Restore(BenchRestore),
     /// What this machine could do at best: int8 and f32 arithmetic, reading from its last cache and from memory
+    #[command(after_help = "Examples:\n  ibid bench peak\n  ibid bench peak --json")]
     Peak,
 }
 

@@ -56,7 +56,9 @@ impl<O: Ops> ExpertStore<O> {
         };
         drop(slot);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.used(at, network.bytes(ops), || network.clone());
+        let replaced = kept.used(at, network.bytes(ops), || network.clone());
+        drop(kept);
+        drop(replaced);
         Ok(network)
     }
 

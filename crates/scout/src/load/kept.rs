@@ -26,22 +26,22 @@ impl<T> Kept<T> {
         Self { budget, bytes: 0, things: BTreeMap::new(), uses: vec![0; n] }
     }
 
-    /// Counts a use of thing `at`, and keeps it if there is room or if it is used more than those in its place.
-    pub fn used(&mut self, at: usize, bytes: u64, thing: impl FnOnce() -> T) {
+    /// Counts a use of thing `at`, and keeps it if there is room or if it is used more than those in its place. Gives those,
+    /// which the caller drops where that holds nobody up.
+    pub fn used(&mut self, at: usize, bytes: u64, thing: impl FnOnce() -> T) -> Vec<T> {
         self.uses[at] += 1;
         if self.uses[at] >= HALVED_AT {
             self.uses.iter_mut().for_each(|uses| *uses /= 2);
         }
         if self.things.contains_key(&at) || bytes > self.budget {
-            return;
+            return Vec::new();
         }
-        let Some(replaced) = self.room_for(bytes, self.uses[at]) else { return };
-        for replaced in replaced {
-            let dropped = self.things.remove(&replaced);
-            self.bytes -= dropped.map_or(0, |(_, bytes)| bytes);
-        }
+        let Some(replaced) = self.room_for(bytes, self.uses[at]) else { return Vec::new() };
+        let replaced: Vec<_> = replaced.iter().filter_map(|at| self.things.remove(at)).collect();
+        self.bytes -= replaced.iter().map(|(_, bytes)| bytes).sum::<u64>();
         self.things.insert(at, (thing(), bytes));
         self.bytes += bytes;
+        replaced.into_iter().map(|(thing, _)| thing).collect()
     }
 
     /// The things used least that have to go for `bytes` more; `None` where one of them is used nearly as much.

@@ -76,7 +76,8 @@ impl Call {
     }
 
     pub fn batches(&mut self) -> impl Iterator<Item = Batch<'_>> {
-        self.stretches.iter_mut().filter(|stretch| stretch.tile > 0).map(Stretch::batch)
+        let cancel = &self.cancel;
+        self.stretches.iter_mut().filter(|stretch| stretch.tile > 0).map(|stretch| stretch.batch(cancel))
     }
 
     /// Takes what a pass gave for the call's tiles: the logits of their rows and a mass for each, in order.
@@ -163,7 +164,7 @@ impl Stretch {
         row(rows.start)..row(rows.end)
     }
 
-    fn batch(&mut self) -> Batch<'_> {
+    fn batch(&mut self, cancel: &Cancel) -> Batch<'_> {
         let logits = self.within(&self.asked);
         let mass = self.mass.as_ref().map(|mass| (self.within(&mass.rows), mass.layers.clone()));
         let mass = mass.filter(|(rows, _)| !rows.is_empty());
@@ -172,6 +173,7 @@ impl Stretch {
             ids: &self.ids[self.done..self.done + self.tile],
             logits,
             mass: mass.map(|(rows, layers)| Mass::new(rows, layers)),
+            cancel: Some(cancel.clone()),
         }
     }
 

@@ -6,8 +6,8 @@
 //!
 //! Passes have a thread of their own for the sake of cancelling: one over millions of stored tokens takes minutes and
 //! serves many questions. Who is cancelled leaves at once, and the pass goes on for the others: were it run by a caller,
-//! or stopped and run again, everybody would pay for one who changed their mind. The rows of the one who left are
-//! computed for nobody until the pass ends; a pass that everybody left is stopped. The pass keeps the sequences of those
+//! or stopped and run again, everybody would pay for one who changed their mind. The rows of the one who left run along
+//! until the pass ends, but for their walk over stored context; a pass that everybody left is stopped. The pass keeps the sequences of those
 //! who left, for it is writing to them: a copy of every tail at every step would be the price of giving them back, and a
 //! cancelled question is never asked on.
 //!
@@ -169,6 +169,7 @@ impl Shared {
     fn wait(&self, call: Call) -> Option<(Call, Outcome)> {
         let (question, cancel) = (call.question, call.cancel.clone());
         let mut state = self.state();
+        assert!(!state.ended, "the thread of the forward passes has ended");
         let id = state.queue.push(call);
         self.arrived.notify_all();
         loop {
@@ -225,17 +226,23 @@ impl Shared {
         drop(state);
         let outcomes = pass::run(run, &mut calls);
         let mut state = self.state();
+        let mut left = Vec::new();
         for ((id, call), outcome) in calls.into_iter().zip(outcomes) {
             if state.left.remove(&id) {
-                continue;
-            }
-            if outcome.is_ok() && !call.is_done() {
+                left.push(call);
+            } else if outcome.is_ok() && !call.is_done() {
                 state.queue.put_back(id, call);
             } else {
                 state.finished.insert(id, (call, outcome));
             }
         }
-        state
+        if left.is_empty() {
+            return state;
+        }
+        // Whole contexts may go with them: nobody is to wait for the lock meanwhile.
+        drop(state);
+        drop(left);
+        self.state()
     }
 
     // Nothing that can panic half-way changes the state under the lock.

@@ -20,23 +20,23 @@ pub(super) enum Failure {
 pub(super) type Outcome = std::result::Result<(), Failure>;
 
 /// Runs the calls' tiles together and gives an outcome for each call. A pass that fails is run again call by call, which
-/// changes no bit of those that are well; those that are cancelled are not run again.
+/// changes no bit of those that are well; those that are cancelled are not run again, and fail in any case.
 pub(super) fn run(run: &dyn Run, calls: &mut [(CallId, Call)]) -> Vec<Outcome> {
     if calls.is_empty() {
         return Vec::new();
     }
     match attempt(run, calls) {
-        Ok(()) => calls.iter().map(|_| Ok(())).collect(),
+        // What was computed for those who are cancelled has no meaning.
+        Ok(()) => calls.iter().map(|(_, call)| call.cancel.check().map_err(Failure::Error)).collect(),
         Err(failure) if calls.len() == 1 => vec![Err(failure)],
         Err(_) => calls.iter_mut().map(|call| attempt_alone(run, call)).collect(),
     }
 }
 
 fn attempt_alone(run: &dyn Run, call: &mut (CallId, Call)) -> Outcome {
-    match call.1.cancel.is_cancelled() {
-        true => Err(Failure::Error(Error::Cancelled)),
-        false => attempt(run, std::slice::from_mut(call)),
-    }
+    call.1.cancel.check().map_err(Failure::Error)?;
+    attempt(run, std::slice::from_mut(call))?;
+    call.1.cancel.check().map_err(Failure::Error)
 }
 
 fn attempt(run: &dyn Run, calls: &mut [(CallId, Call)]) -> Outcome {

@@ -19,6 +19,11 @@ pub(super) struct Share {
 }
 
 impl Share {
+    #[cfg(test)]
+    pub fn taken(at: Instant) -> Self {
+        Self { last: Some(at) }
+    }
+
     /// How long a prefill that waits since `since` has to sleep before it asks again; `None`: it may run a layer now.
     pub fn wait(&mut self, since: Instant, now: Instant, held: bool) -> Option<Duration> {
         if !held {

@@ -399,13 +399,18 @@ fn prefill_gets_its_share_while_questions_never_stop() {
 }
 
 #[test]
-fn prefill_goes_on_when_the_last_question_ends() {
-    let bench = Bench::new();
-    let question = bench.scheduler.register("a");
+fn prefill_is_held_as_long_as_a_question_runs_and_goes_on_when_it_has_ended() {
+    let (bench, doors) = Bench::with_doors();
+    bench.scheduler.shared.state().prefill =
+        priority::Share::taken(Instant::now() + Duration::from_secs(3600));
+    let question = bench.begin(&doors, vec![1]);
     let prefill = thread::spawn({
         let bench = bench.clone();
         move || bench.scheduler.give_way()
     });
-    bench.scheduler.unregister(question);
+    thread::sleep(2 * priority::HOLD);
+    assert!(!prefill.is_finished());
+    doors.leave.send(()).unwrap();
+    question.join().unwrap().1.unwrap();
     prefill.join().unwrap();
 }

@@ -97,7 +97,7 @@ fn asking_for_fewer_rows_or_for_mass_gives_the_same_bits() {
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
     let ids = some_ids(N_TOKENS, 3);
-    // An engine's passes have a thread and a pool of their own; a bare checkpoint's run where they are asked for.
+    // An engine's passes run on the process's pool; a bare checkpoint's run where they are asked for.
     let bare = Bare::open(&fixture("gguf/quantised.gguf"), Numerics::Fast).unwrap();
     let on = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

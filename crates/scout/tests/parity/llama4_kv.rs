@@ -66,7 +66,7 @@ fn bare_logits(store: &Store, ids: &[SegmentId], question: &[u32]) -> Vec<f32> {
     let mut sequence = BARE.sequence();
     sequence.stream(segments, &[]).unwrap();
     let last = question.len() - 1..question.len();
-    let batch = Batch { sequence: &mut sequence, ids: question, logits: last, mass: None };
+    let batch = Batch { sequence: &mut sequence, ids: question, logits: last, mass: None, cancel: None };
     flat(&BARE.forward(&mut [batch]).unwrap())
 }
 

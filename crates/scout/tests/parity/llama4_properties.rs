@@ -90,7 +90,7 @@ fn sequences_of_different_lengths_run_together_as_alone() {
         let mut batches: Vec<Batch<'_>> = sequences
             .iter_mut()
             .zip(cuts)
-            .map(|(sequence, n)| Batch { sequence, ids: &ids[..n], logits: 0..n, mass: None })
+            .map(|(sequence, n)| Batch { sequence, ids: &ids[..n], logits: 0..n, mass: None, cancel: None })
             .collect();
         let together = flat(&model.forward(&mut batches).unwrap());
         let alone: Vec<f32> = cuts.iter().flat_map(|&n| flat(&model.logits(&ids[..n]).unwrap())).collect();

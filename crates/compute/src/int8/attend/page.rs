@@ -290,10 +290,11 @@ impl Kernel for MergePage<'_> {
             let (old, new) = (lanes_of(&total.max[of.clone()]), lanes_of(&partial.max[of.clone()]));
             let max = l.max(l.load(&old), l.load(&new));
             // Where both are −∞ the factors have no meaning: the page has nothing for such a query, which is passed over.
+            let finite = l.max(max, l.splat(f32::MIN));
             let (mut maxima, mut keep, mut add) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
             l.store(max, &mut maxima);
-            l.store(exp(l, l.sub(l.load(&old), max)), &mut keep);
-            l.store(exp(l, l.sub(l.load(&new), max)), &mut add);
+            l.store(exp(l, l.sub(l.load(&old), finite)), &mut keep);
+            l.store(exp(l, l.sub(l.load(&new), finite)), &mut add);
             for (lane, at) in of.enumerate() {
                 if partial.max[at] == f32::NEG_INFINITY {
                     continue;
