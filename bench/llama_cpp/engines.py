@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 IBID = "ibid"
@@ -12,21 +13,30 @@ IBID = "ibid"
 TYPES = ["Q4_1", "Q4_0"]
 
 
+def surroundings(threads):
+    """So many threads on as many cores, always the same ones: what else keeps the first of them busy is in the way of all."""
+    cores = sorted(os.sched_getaffinity(0))[:threads]
+    environment = {**os.environ, "RAYON_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+    return {"env": environment, "preexec_fn": lambda: os.sched_setaffinity(0, cores)}
+
+
 class Line:
     """A process that answers each line with a line of JSON."""
 
     def __init__(self, command, threads):
-        environment = {**os.environ, "RAYON_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+        self.said = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             [str(word) for word in command],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said, text=True, **surroundings(threads),
         )
         print(json.dumps(self.answer()), flush=True)
 
     def answer(self):
         line = self.process.stdout.readline()
         if not line:
-            sys.exit(f"{self.process.args[0]} stopped with {self.process.wait()}")
+            status = self.process.wait()
+            self.said.seek(0)
+            sys.exit(f"{' '.join(self.process.args)} stopped with {status}:\n{self.said.read()[-2000:]}")
         return json.loads(line)
 
     def ask(self, line):
@@ -50,11 +60,11 @@ class Ibid(Line):
         super().__init__([options.speed, options.model, ids], options.threads)
         self.command = [options.ibid, "--data", data, "--model", options.model, "--json", "bench"]
         self.ids = ids
-        self.environment = {**os.environ, "RAYON_NUM_THREADS": str(options.threads)}
+        self.threads = options.threads
 
     def bench(self, *words):
         command = [str(word) for word in [*self.command, *words]]
-        run = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=self.environment)
+        run = subprocess.run(command, stdout=subprocess.PIPE, text=True, **surroundings(self.threads))
         if run.returncode != 0:
             sys.exit(f"{' '.join(command)} stopped with {run.returncode}")
         return json.loads(run.stdout)
@@ -87,8 +97,11 @@ def start(options, ids, data):
 
 def quantised(options, kind):
     """The model in another type, made once."""
-    target = options.llama_cpp / f"{options.model.stem}-to-{kind}.gguf"
+    source = options.model.stat()
+    target = options.llama_cpp / f"{options.model.stem}-{source.st_size}-{source.st_mtime_ns}-to-{kind}.gguf"
     if not target.exists():
         command = [options.llama_cpp / "bin/python", HERE / "quantise.py", options.model, target, kind]
-        subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        run = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+        if run.returncode != 0:
+            sys.exit(f"{run.stderr[-2000:]}\n{options.model} was not quantised to {kind}")
     return target

@@ -31,7 +31,7 @@ class Context:
         room = -(-n_tokens // 256) * 256
         params.n_ctx = room * n_sequences
         params.n_seq_max = n_sequences
-        # Each sequence attends to its own cells only: llama.cpp's faster way for sequences that share no tokens.
+        # Each sequence attends to its own cells only.
         params.kv_unified = False
         params.n_batch = params.n_ubatch = BATCH
         params.n_threads = params.n_threads_batch = threads

@@ -129,11 +129,14 @@ pub async fn open_timed_engine(
     Ok((Arc::new(engine), stages))
 }
 
+/// Opens an engine: model file, arithmetic, folder of fingerprints, progress.
+type Opens<T> = fn(&Path, Arithmetic, &Path, &mut dyn FnMut(weights::Progress)) -> scout::Result<T>;
+
 async fn open_by<T: Send + 'static>(
     data: &DataFolder,
     settings: &Settings,
     out: &Out,
-    open: fn(&Path, Arithmetic, &Path, &mut dyn FnMut(weights::Progress)) -> scout::Result<T>,
+    open: Opens<T>,
 ) -> Result<T> {
     let path = commands::model::resolve(data, settings)?;
     let arithmetic = settings.arithmetic();

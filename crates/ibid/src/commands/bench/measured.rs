@@ -14,7 +14,7 @@ pub struct Measured {
     /// Wall time of each repetition, in the order they ran.
     seconds: Vec<f64>,
     details: Map<String, Value>,
-    /// Of one repetition in the mean; empty where the engine has no clock.
+    /// Of the repetition in the middle; empty where the engine has no clock.
     stages: Vec<StageShare>,
 }
 
@@ -34,26 +34,17 @@ impl Measured {
         Self { name: name.into(), context, tokens: context, seconds, details: Map::new(), stages: Vec::new() }
     }
 
-    /// Of each repetition its stages. What lies between them is `other`: rows written into pages, copies, waiting.
+    /// `runs`: the stages of each repetition; those of the repetition in the middle are shown, beside its time. What lies
+    /// between them is `other`: rows written into pages, copies, waiting.
     pub fn with_stages<'a>(mut self, runs: impl Iterator<Item = &'a [(Stage, StageWork)]>) -> Self {
-        let mut sums: Vec<(Stage, StageWork)> = Vec::new();
-        for run in runs {
-            for (at, (stage, work)) in run.iter().enumerate() {
-                match sums.get_mut(at) {
-                    Some((_, sum)) => {
-                        sum.time += work.time;
-                        sum.operations += work.operations;
-                        sum.bytes += work.bytes;
-                    }
-                    None => sums.push((*stage, *work)),
-                }
-            }
-        }
-        if sums.is_empty() {
+        let off = |seconds: f64| (seconds - self.median()).abs();
+        let timed = self.seconds.iter().copied().zip(runs);
+        let Some((wall, run)) = timed.min_by(|(a, _), (b, _)| off(*a).total_cmp(&off(*b))) else {
+            return self;
+        };
+        if run.is_empty() {
             return self;
         }
-        let n_runs = self.seconds.len() as u64;
-        let wall: f64 = self.seconds.iter().sum::<f64>() / n_runs as f64;
         let share = |name, seconds: f64, operations, bytes| StageShare {
             name,
             seconds,
@@ -61,10 +52,10 @@ impl Measured {
             operations,
             bytes,
         };
-        self.stages = Vec::from_iter(sums.iter().map(|(stage, sum)| {
-            let seconds = sum.time.as_secs_f64() / n_runs as f64;
-            share(stage.name(), seconds, sum.operations / n_runs, sum.bytes / n_runs)
-        }));
+        self.stages =
+            Vec::from_iter(run.iter().map(|(stage, work)| {
+                share(stage.name(), work.time.as_secs_f64(), work.operations, work.bytes)
+            }));
         let named: f64 = self.stages.iter().map(|stage| stage.seconds).sum();
         self.stages.push(share("other", (wall - named).max(0.0), 0, 0));
         self
@@ -243,18 +234,19 @@ mod tests {
     }
 
     #[test]
-    fn stages_are_means_and_what_is_left_is_named() {
+    fn stages_are_those_of_the_run_in_the_middle_and_what_is_left_is_named() {
         let work = |millis, operations| StageWork {
             time: std::time::Duration::from_millis(millis),
             operations,
             bytes: 10,
         };
         let runs = [
-            [(Stage::Products, work(500, 4)), (Stage::Head, work(0, 0))],
-            [(Stage::Products, work(1500, 8)), (Stage::Head, work(500, 2))],
+            [(Stage::Products, work(8000, 4)), (Stage::Head, work(0, 0))],
+            [(Stage::Products, work(1000, 6)), (Stage::Head, work(250, 2))],
+            [(Stage::Products, work(500, 8)), (Stage::Head, work(100, 2))],
         ];
         let result =
-            Measured::new("prefill", 4, vec![1.0, 3.0]).with_stages(runs.iter().map(<[_; 2]>::as_slice));
+            Measured::new("prefill", 4, vec![9.0, 2.0, 1.0]).with_stages(runs.iter().map(<[_; 2]>::as_slice));
         let stages = &result.object(1)["stages"];
         let of = |name: &str| stages.as_array().unwrap().iter().find(|stage| stage["name"] == name).unwrap();
         assert_eq!((&of("products")["seconds"], &of("products")["share"]), (&json!(1.0), &json!(0.5)));
