@@ -24,6 +24,8 @@ fn ask_all(bench: &Bench, tokens: usize, n: usize) -> [u64; 3] {
     let count = |tally: &Value, field: &str| tally[field].as_u64().unwrap();
     let (seen, hidden) = (ask(&[]), ask(&["--hide-gold"]));
     assert_eq!(count(&seen, "questions"), n as u64);
+    let mean = |field: &str| seen[field].as_f64().unwrap();
+    assert!([mean("precision"), mean("recall")].iter().all(|mean| (0.9..=1.0).contains(mean)), "{seen}");
     [count(&seen, "answer_right"), count(&seen, "citations_right"), count(&hidden, "answer_right")]
 }
 

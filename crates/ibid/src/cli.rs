@@ -124,7 +124,7 @@ pub enum Mode {
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[command(
-    after_help = "Examples:\n  ibid ask reports \"What was revenue in 2023?\"\n  ibid ask reports --mode quote \"Who signed the lease?\"\n  ibid ask reports --document 10-K.pdf --json \"Who audits the company?\""
+    after_help = "Examples:\n  ibid ask reports \"What was revenue in 2023?\"\n  ibid ask reports --mode quote \"Who signed the lease?\"\n  ibid ask reports --document reports/10-K.pdf --json \"Who audits the company?\""
 )]
 pub struct Ask {
     /// Corpus to ask
@@ -207,7 +207,7 @@ pub struct Eval {
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[command(
-    after_help = "Examples:\n  ibid show reports\n  ibid show reports 10-K.pdf\n  ibid show reports 10-K.pdf --text"
+    after_help = "Examples:\n  ibid show reports\n  ibid show reports reports/10-K.pdf\n  ibid show reports reports/10-K.pdf --text"
 )]
 pub struct Show {
     /// Corpus to show
@@ -220,7 +220,7 @@ pub struct Show {
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
-#[command(after_help = "Examples:\n  ibid remove reports\n  ibid remove reports 10-K.pdf")]
+#[command(after_help = "Examples:\n  ibid remove reports\n  ibid remove reports reports/10-K.pdf")]
 pub struct Remove {
     /// Corpus to remove, or to remove a document of
     pub corpus: String,

@@ -72,6 +72,8 @@ pub struct Chunked {
     pub tokens: u64,
     /// Layers that see everything nevertheless.
     pub full_layers: u64,
+    /// Tokens that can be seen at once.
+    pub window: u64,
 }
 
 /// Counts that all sizes follow from.
@@ -115,7 +117,11 @@ impl From<&ModelConfig> for ModelShape {
                 dense_layers: count(&experts.layers, false),
                 dense_hidden: config.hidden_dim as u64,
             },
-            chunked: chunk.map(|tokens| Chunked { tokens, full_layers: count(chunked, false) }),
+            chunked: chunk.map(|tokens| Chunked {
+                tokens,
+                full_layers: count(chunked, false),
+                window: config.window,
+            }),
             ..shape
         }
     }
@@ -174,7 +180,7 @@ impl ModelShape {
             name: "Llama-4-Scout".into(),
             tied_embeddings: false,
             feed_forward: FeedForward { routed: 16, active: 1, ..shape.feed_forward },
-            chunked: Some(Chunked { tokens: 8_192, full_layers: 12 }),
+            chunked: Some(Chunked { tokens: 8_192, full_layers: 12, window: 10_485_760 }),
             // One scale per key and head, as design.md counts.
             key_group: shape.head_dim,
             vision_parameters: 871_932_416,

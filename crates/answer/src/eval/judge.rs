@@ -44,6 +44,7 @@ pub(super) async fn judge(
         answer_right,
         citations_right,
         refused,
+        answerable: !question.gold.is_empty(),
         precision: share(cited),
         recall: share(gold_chars),
         text: answer.text.clone(),

@@ -62,6 +62,7 @@ pub struct Tally {
     pub refused: u64,
     pub precision: f64,
     pub recall: f64,
+    /// Answerable questions that passages were looked up for: none by a model that sees whole corpora.
     pub answerable: u64,
     /// Answerable questions that were not refused.
     pub answered: u64,
@@ -91,6 +92,9 @@ pub struct Judged {
     pub answer_right: bool,
     pub citations_right: bool,
     pub refused: bool,
+    /// Whether some document holds the answer.
+    #[serde(skip)]
+    pub answerable: bool,
     pub precision: f64,
     pub recall: f64,
     pub text: String,
@@ -261,7 +265,7 @@ impl Tally {
         self.single += u64::from(judged.ranks.len() == 1);
         self.found_at_1 += u64::from(judged.ranks == [Some(1)]);
         self.found_at_8 += u64::from(!judged.ranks.is_empty() && judged.ranks.iter().all(Option::is_some));
-        self.answered += u64::from(!judged.ranks.is_empty() && !judged.refused);
+        self.answered += u64::from(judged.answerable && !judged.refused);
         self.precision += judged.precision;
         self.recall += judged.recall;
     }

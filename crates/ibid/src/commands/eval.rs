@@ -56,19 +56,29 @@ async fn evaluate(
         let mut meter = Meter::new(out, &format!("eval {}", request.mode.as_str()), "questions");
         let mut told = |_: &Judged, done: usize, total: usize| meter.report(done as u64, total as u64);
         let report = answer::evaluate(ingest, corpus, questions, &request, extras, cancel, &mut told).await?;
-        show(&report, out);
+        show(&report, args.exact, out);
         reports.push(report);
     }
     Ok(reports)
 }
 
-fn show(report: &EvalReport, out: &Out) {
+/// Of passages that were looked up; a model that sees whole corpora looks none up.
+fn share(found: u64, of: u64) -> String {
+    if of == 0 { "-".into() } else { format!("{:.2}", found as f64 / of as f64) }
+}
+
+fn show(report: &EvalReport, exact: bool, out: &Out) {
     out.line(format_args!("mode {}", report.mode));
+    if exact {
+        out.line(
+            "  Exact rows cite nothing: of these columns, only \"answer\" and \"refused\" mean something.",
+        );
+    }
     out.line("  kind            questions  right  answer  citations  refused  precision  recall    @1    @8");
     let all = ("all".to_owned(), report.all);
     for (kind, tally) in report.kinds.iter().map(|(kind, tally)| (kind.clone(), *tally)).chain([all]) {
         out.line(format_args!(
-            "  {kind:<14} {:>10} {:>6} {:>7} {:>10} {:>8} {:>10.3} {:>7.3} {:>5.2} {:>5.2}",
+            "  {kind:<14} {:>10} {:>6} {:>7} {:>10} {:>8} {:>10.3} {:>7.3} {:>5} {:>5}",
             tally.questions,
             tally.right,
             tally.answer_right,
@@ -76,8 +86,8 @@ fn show(report: &EvalReport, out: &Out) {
             tally.refused,
             tally.precision,
             tally.recall,
-            tally.found_at_1 as f64 / tally.single.max(1) as f64,
-            tally.found_at_8 as f64 / tally.answerable.max(1) as f64,
+            share(tally.found_at_1, tally.single),
+            share(tally.found_at_8, tally.answerable),
         ));
     }
     if let Some(reuse) = &report.reuse {

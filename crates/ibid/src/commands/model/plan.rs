@@ -312,6 +312,13 @@ fn notes(
         }
     }
     if let Some(chunk) = shape.chunked {
+        if request.tokens > chunk.window {
+            notes.push(format!(
+                "Too many for one question: the model sees at most {} tokens at once. Ask about a part of the documents, or \
+                 spread them over several corpora.",
+                chunk.window
+            ));
+        }
         notes.extend(whole_context(request, shape, machine));
         notes.push(format!(
             "KV: {} of {} layers see everything and are kept; the others see chunks of {} tokens, whose rows are memory at work.",
@@ -470,6 +477,15 @@ mod tests {
         );
         assert!(plan.notes.iter().any(|note| note.starts_with("Memory: this machine has 24.0 GiB")));
         assert!(table(&plan).contains(" days at "), "{}", table(&plan));
+    }
+
+    #[test]
+    fn more_than_scout_sees_at_once_is_said_to_be_too_many() {
+        let too_many = |tokens| {
+            let plan = plan(ModelPreset::Llama4Scout, tokens, None).unwrap();
+            plan.notes.iter().any(|note| note.contains("at most 10485760 tokens"))
+        };
+        assert_eq!([10_485_760, 10_485_761].map(too_many), [false, true]);
     }
 
     #[test]
