@@ -22,11 +22,11 @@ withService("answers while they are written", () => {
     const release = await keepBusy(service.url, corpusIdOf(visitor), AT_ONCE - 2);
     await corpus.chooseMode("free");
     await corpus.ask("Describe in detail the powers of the Technical Committee.");
-    await corpus.answerText.filter({ hasText: /\w+ \w+/ }).waitFor();
+    await corpus.answerText.filter({ hasText: /\w+ \w+/ }).waitFor({ timeout: 120_000 });
     await visitor.page.reload();
     // The reload came in time: the answer is still being written.
     await corpus.stopButton.waitFor();
-    await corpus.answerText.filter({ hasText: /\w+ \w+/ }).waitFor();
+    await corpus.answerText.filter({ hasText: /\w+ \w+/ }).waitFor({ timeout: 120_000 });
     await release();
     await corpus.waitForAnswer();
     expect(await corpus.answers.count()).toBe(1);
@@ -43,7 +43,7 @@ withService("answers while they are written", () => {
     const release = await keepBusy(service.url, corpusIdOf(visitor), AT_ONCE - 2);
     await corpus.chooseMode("free");
     await corpus.ask("Describe in detail the powers of the Technical Committee.");
-    await corpus.answerText.filter({ hasText: /\w+ \w+/ }).waitFor();
+    await corpus.answerText.filter({ hasText: /\w+ \w+/ }).waitFor({ timeout: 120_000 });
     await visitor.page.keyboard.press("Escape");
     await corpus.lastAnswer.getByText("Stopped. What was written so far is kept.").waitFor();
     await corpus.askButton.waitFor();
