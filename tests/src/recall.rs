@@ -58,17 +58,9 @@ fn a_model_converted_to_int4_finds_the_same_records() {
 #[test]
 fn isolation_loses_no_record() {
     let bench = Bench::with_recall_model();
-    let folder = bench.path("documents");
-    fs::create_dir(&folder).unwrap();
-    let (mut documents, mut records) = (Documents::new(11), Vec::new());
-    for n in 0..4 {
-        let (text, of_document) = documents.next_document(1_024);
-        fs::write(folder.join(file_name(n)), text).unwrap();
-        records.extend(of_document);
-    }
+    let records = add_documents(&bench, 11, 4, 1_024);
     let questions = bench.path("questions.json");
     fs::write(&questions, question_file(&spread(&records, 40)).to_string()).unwrap();
-    bench.json(["add", "recall", folder.to_str().unwrap()]);
     let ask = |more: &[&str]| {
         let eval = ["eval", "recall", questions.to_str().unwrap(), "--mode", "free"];
         let mode = bench.json([&eval, more].concat())["modes"][0].clone();
@@ -80,17 +72,23 @@ fn isolation_loses_no_record() {
     assert_eq!(ask(&["--exact"]), (40, 0, 4_096), "exact");
 }
 
-/// 120 documents, each a segment of its own.
-fn many_documents(bench: &Bench) -> Vec<Record> {
+/// Adds `n` documents of `tokens` tokens each and gives their records.
+fn add_documents(bench: &Bench, seed: u64, n: usize, tokens: usize) -> Vec<Record> {
     let folder = bench.path("documents");
     fs::create_dir(&folder).unwrap();
-    let (mut documents, mut records) = (Documents::new(13), Vec::new());
-    for n in 0..120 {
-        let (text, of_document) = documents.next_document(128);
+    let (mut documents, mut records) = (Documents::new(seed), Vec::new());
+    for n in 0..n {
+        let (text, of_document) = documents.next_document(tokens);
         fs::write(folder.join(file_name(n)), text).unwrap();
         records.extend(of_document);
     }
     bench.json(["add", "recall", folder.to_str().unwrap()]);
+    records
+}
+
+/// 120 documents, each a segment of its own.
+fn many_documents(bench: &Bench) -> Vec<Record> {
+    let records = add_documents(bench, 13, 120, 128);
     assert_eq!(bench.segments().len(), 120);
     records
 }

@@ -318,8 +318,8 @@ async fn with_rebuilds<T>(
 ) -> Result<(T, u64)> {
     let Running { ingest, owner, cancel } = *running;
     let kv_bytes_total = tokens * ingest.engine.kv_bytes_per_token();
-    let mut prefilled = 0;
-    for rebuilds in 0.. {
+    let (mut prefilled, mut rebuilds) = (0, 0);
+    loop {
         on_event(AskEvent::Loading { kv_bytes_done: 0, kv_bytes_total });
         let tried = tokio::task::block_in_place(|| {
             // Prefill waits for a question that lives: a rebuild must find it ended.
@@ -334,8 +334,8 @@ async fn with_rebuilds<T>(
             }
             Err(part) => prefilled += rebuild(running, part, on_event).await?,
         }
+        rebuilds += 1;
     }
-    unreachable!("the last attempt returns")
 }
 
 /// What the listener is told of a response in the making.

@@ -83,17 +83,22 @@ impl<O: Ops> Model<O> {
             for (at, row) in packed.rows.iter().enumerate() {
                 mixed.row_mut(*row).copy_from_slice(out.row(at));
             }
-            // What was much of the weight gathered until a page was seen may be little of all.
-            for (page, weights) in top.iter().filter(|(_, page)| counts(&walk, page, spec.n_heads)) {
-                let of_row = |(_, rows): &&(usize, Range<usize>)| rows.contains(&weights.row);
-                let Some((at, _)) = packed.batches.iter().find(of_row) else { continue };
-                let Some(mass) = &mut batches[*at].mass else { continue };
-                let share = walk.share(weights, spec.n_heads) / (spec.n_heads * mass.rows.len()) as f32;
-                let slots = mass.stream.entry(page).or_insert([0.0; PAGE_LEN]);
-                slots.iter_mut().zip(&weights.weights).for_each(|(slot, weight)| *slot += weight * share);
-            }
+            add_masses(&walk, &top, &packed, spec.n_heads, batches);
         }
         Ok(())
+    }
+}
+
+/// Adds what the ended walk lists of each batch's rows to the batch's mass.
+fn add_masses(walk: &Walk, top: &TopPages, packed: &Packed, n_heads: usize, batches: &mut [Batch<'_>]) {
+    // What was much of the weight gathered until a page was seen may be little of all.
+    for (page, weights) in top.iter().filter(|(_, page)| counts(walk, page, n_heads)) {
+        let of_row = |(_, rows): &&(usize, Range<usize>)| rows.contains(&weights.row);
+        let Some((at, _)) = packed.batches.iter().find(of_row) else { continue };
+        let Some(mass) = &mut batches[*at].mass else { continue };
+        let share = walk.share(weights, n_heads) / (n_heads * mass.rows.len()) as f32;
+        let slots = mass.stream.entry(page).or_insert([0.0; PAGE_LEN]);
+        slots.iter_mut().zip(&weights.weights).for_each(|(slot, weight)| *slot += weight * share);
     }
 }
 
