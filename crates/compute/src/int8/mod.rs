@@ -9,6 +9,7 @@ mod exp;
 mod group;
 mod matrix;
 mod product;
+mod second_terms;
 #[cfg(test)]
 mod tests;
 

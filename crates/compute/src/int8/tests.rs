@@ -137,7 +137,12 @@ fn products_are_the_formula_bit_for_bit_on_every_instruction_set() {
     let model = model(&shapes);
     for (at, dtype) in DTYPES.iter().enumerate() {
         let tensor = model.tensor(&at.to_string()).unwrap();
-        for n_rows in [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 33] {
+        let mut sizes = vec![1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 33];
+        if [DType::Q8_0, DType::Q4_1].contains(dtype) {
+            // In three parts of 260, 260 and 251 rows.
+            sizes.push(771);
+        }
+        for n_rows in sizes {
             let x = uneven_rows(n_rows as u64, n_rows, 256);
             for ops in all() {
                 let w = ops.matrix(&[&tensor]).unwrap();
@@ -163,18 +168,23 @@ fn products_are_the_formula_bit_for_bit_on_every_instruction_set() {
 #[test]
 fn extreme_codes_do_not_saturate() {
     // All weights at the largest code, all activations at ±127: the largest dot products there are.
-    let bytes: Vec<u8> = [0x00, 0x3c].iter().copied().chain([127; 32]).collect();
-    let file = GgufWriter::new().tensor("0", DType::Q8_0, &[1, 32], &bytes).to_bytes();
-    let mut saved = tempfile::Builder::new().suffix(".gguf").tempfile().unwrap();
-    saved.write_all(&file).unwrap();
-    let model = Model::open(saved.path()).unwrap();
-    for sign in [1.0, -1.0] {
-        for ops in all() {
-            let w = ops.matrix(&[&model.tensor("0").unwrap()]).unwrap();
-            let (mut acts, mut out) = (Int8Acts::default(), Rows::default());
-            ops.activations(&Rows::from_vec(vec![127.0 * sign; 32], 32), &mut acts);
-            ops.matmul(&acts, &w, &mut out);
-            assert_eq!(out.row(0), [127.0 * 127.0 * 32.0 * sign], "{}", ops.isa().name());
+    let half = |x: f32| half::f16::from_f32(x).to_le_bytes();
+    let bytes = [half(1.0).as_slice(), &[127; 32]].concat();
+    let nibbles = [half(1.0).as_slice(), &half(0.0), &[0xff; 16]].concat();
+    for (dtype, block, weight) in [(DType::Q8_0, bytes, 127.0), (DType::Q4_1, nibbles, 15.0)] {
+        let file = GgufWriter::new().tensor("0", dtype, &[1, 32], &block).to_bytes();
+        let mut saved = tempfile::Builder::new().suffix(".gguf").tempfile().unwrap();
+        saved.write_all(&file).unwrap();
+        let model = Model::open(saved.path()).unwrap();
+        for (sign, n_rows) in [(1.0, 1), (-1.0, 1), (1.0, 15), (-1.0, 15)] {
+            for ops in all() {
+                let w = ops.matrix(&[&model.tensor("0").unwrap()]).unwrap();
+                let (mut acts, mut out) = (Int8Acts::default(), Rows::default());
+                ops.activations(&Rows::from_vec(vec![127.0 * sign; 32 * n_rows], 32), &mut acts);
+                ops.matmul(&acts, &w, &mut out);
+                let expected = vec![weight * 127.0 * 32.0 * sign; n_rows];
+                assert_eq!(out.as_slice(), expected, "{dtype} × {n_rows}, {}", ops.isa().name());
+            }
         }
     }
 }

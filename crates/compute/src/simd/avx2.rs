@@ -23,33 +23,38 @@ fn enabled<K: Kernel, const VNNI: bool>(lanes: Ymm<VNNI>, kernel: K) -> K::Out {
     kernel.run(lanes)
 }
 
-/// Exact: codes below 16 keep every 16-bit pair sum within 2 · 15 · 127, far from saturation.
+/// Adds to sixteen lanes of 16 bits the products of codes below 16 with activations, two by two.
 #[inline(always)]
-fn dot_nibbles(codes: __m256i, acts: __m256i) -> __m256i {
+fn add_pairs(sums: __m256i, codes: __m256i, acts: __m256i) -> __m256i {
     // SAFETY: only called with a `Ymm` in hand.
-    unsafe { _mm256_madd_epi16(_mm256_maddubs_epi16(codes, acts), _mm256_set1_epi16(1)) }
+    unsafe { _mm256_add_epi16(sums, _mm256_maddubs_epi16(codes, acts)) }
 }
 
-/// Codes of 8 bits are split into nibbles, `16 · high + low`, because pairs of full bytes could saturate.
+/// Low nibbles and high nibbles of 32 bytes.
 #[inline(always)]
-fn dot_avx2<const NIBBLE: bool>(sums: __m256i, codes: __m256i, acts: __m256i) -> __m256i {
+fn split(bytes: __m256i) -> (__m256i, __m256i) {
     // SAFETY: only called with a `Ymm` in hand.
     unsafe {
-        if NIBBLE {
-            return _mm256_add_epi32(sums, dot_nibbles(codes, acts));
-        }
         let mask = _mm256_set1_epi8(15);
-        let low = dot_nibbles(_mm256_and_si256(codes, mask), acts);
-        let high = dot_nibbles(_mm256_and_si256(_mm256_srli_epi16::<4>(codes), mask), acts);
-        _mm256_add_epi32(sums, _mm256_add_epi32(low, _mm256_slli_epi32::<4>(high)))
+        (_mm256_and_si256(bytes, mask), _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), mask))
     }
+}
+
+/// Sums of dot products in two registers of eight lanes each. With AVX-VNNI `low` holds them in 32 bits. Without it they
+/// are sums of pairs in 16 bits, `low + 16 · high`: codes of 8 bits are split into nibbles, because pairs of whole
+/// bytes would saturate.
+#[derive(Clone, Copy)]
+pub(crate) struct Dots {
+    low: [__m256i; 2],
+    high: [__m256i; 2],
 }
 
 impl<const VNNI: bool> Lanes for Ymm<VNNI> {
     type F = [__m256; 2];
-    type I = [__m256i; 2];
+    type D = Dots;
     type B = [__m256i; 2];
     const WIDE: bool = false;
+    const SHORT_DOTS: bool = !VNNI;
 
     fn run<K: Kernel>(self, kernel: K) -> K::Out {
         // SAFETY: a value of this type is proof of the instructions.
@@ -152,19 +157,41 @@ impl<const VNNI: bool> Lanes for Ymm<VNNI> {
         }
     }
     #[inline(always)]
-    fn zero_i32(self) -> Self::I {
+    fn zero_dots(self) -> Self::D {
         // SAFETY: a value of this type is proof of the instructions.
-        unsafe { [_mm256_setzero_si256(); 2] }
+        unsafe { Dots { low: [_mm256_setzero_si256(); 2], high: [_mm256_setzero_si256(); 2] } }
     }
     #[inline(always)]
-    fn add_i32(self, a: Self::I, b: Self::I) -> Self::I {
+    fn add_dots(self, mut a: Self::D, b: Self::D) -> Self::D {
         // SAFETY: a value of this type is proof of the instructions.
-        unsafe { [_mm256_add_epi32(a[0], b[0]), _mm256_add_epi32(a[1], b[1])] }
+        unsafe {
+            if VNNI {
+                a.low = [_mm256_add_epi32(a.low[0], b.low[0]), _mm256_add_epi32(a.low[1], b.low[1])];
+            } else {
+                a.low = [_mm256_add_epi16(a.low[0], b.low[0]), _mm256_add_epi16(a.low[1], b.low[1])];
+                a.high = [_mm256_add_epi16(a.high[0], b.high[0]), _mm256_add_epi16(a.high[1], b.high[1])];
+            }
+        }
+        a
     }
     #[inline(always)]
-    fn to_f32(self, x: Self::I) -> Self::F {
-        // SAFETY: a value of this type is proof of the instructions.
-        unsafe { [_mm256_cvtepi32_ps(x[0]), _mm256_cvtepi32_ps(x[1])] }
+    fn dots_to_f32<const NIBBLE: bool>(self, dots: Self::D) -> Self::F {
+        let mut lanes = self.splat(0.0);
+        for (half, lanes) in lanes.iter_mut().enumerate() {
+            // SAFETY: a value of this type is proof of the instructions.
+            unsafe {
+                let mut sums = dots.low[half];
+                if !VNNI {
+                    sums = _mm256_madd_epi16(sums, _mm256_set1_epi16(1));
+                    if !NIBBLE {
+                        sums =
+                            _mm256_add_epi32(sums, _mm256_madd_epi16(dots.high[half], _mm256_set1_epi16(16)));
+                    }
+                }
+                *lanes = _mm256_cvtepi32_ps(sums);
+            }
+        }
+        lanes
     }
     #[inline(always)]
     fn load_bytes(self, from: &[u8; 64]) -> Self::B {
@@ -185,25 +212,27 @@ impl<const VNNI: bool> Lanes for Ymm<VNNI> {
     }
     #[inline(always)]
     fn load_nibbles(self, from: &[u8; 64]) -> (Self::B, Self::B) {
-        // SAFETY: a value of this type is proof of the instructions, and the reference is as long as the access.
-        unsafe {
-            let ([a, b], mask) = (self.load_bytes(from), _mm256_set1_epi8(15));
-            let low = [_mm256_and_si256(a, mask), _mm256_and_si256(b, mask)];
-            let (a, b) = (_mm256_srli_epi16::<4>(a), _mm256_srli_epi16::<4>(b));
-            (low, [_mm256_and_si256(a, mask), _mm256_and_si256(b, mask)])
-        }
+        // No `map`: a closure does not end up where the instructions are.
+        let bytes = self.load_bytes(from);
+        let (a, b) = (split(bytes[0]), split(bytes[1]));
+        ([a.0, b.0], [a.1, b.1])
     }
     #[inline(always)]
-    fn dot<const NIBBLE: bool>(self, sums: Self::I, codes: Self::B, acts: i32) -> Self::I {
+    fn dot<const NIBBLE: bool>(self, mut dots: Self::D, codes: Self::B, acts: i32) -> Self::D {
         // SAFETY: a value of this type is proof of the instructions.
-        unsafe {
-            let acts = _mm256_set1_epi32(acts);
+        let acts = unsafe { _mm256_set1_epi32(acts) };
+        for (half, codes) in codes.into_iter().enumerate() {
             if VNNI {
-                [avxvnni::dot(sums[0], codes[0], acts), avxvnni::dot(sums[1], codes[1], acts)]
+                dots.low[half] = avxvnni::dot(dots.low[half], codes, acts);
+            } else if NIBBLE {
+                dots.low[half] = add_pairs(dots.low[half], codes, acts);
             } else {
-                [dot_avx2::<NIBBLE>(sums[0], codes[0], acts), dot_avx2::<NIBBLE>(sums[1], codes[1], acts)]
+                let (low, high) = split(codes);
+                dots.low[half] = add_pairs(dots.low[half], low, acts);
+                dots.high[half] = add_pairs(dots.high[half], high, acts);
             }
         }
+        dots
     }
     #[inline(always)]
     fn sum(self, x: Self::F) -> f32 {

@@ -28,9 +28,10 @@ fn enabled<K: Kernel>(lanes: Avx512Vnni, kernel: K) -> K::Out {
 
 impl Lanes for Avx512Vnni {
     type F = __m512;
-    type I = __m512i;
+    type D = __m512i;
     type B = __m512i;
     const WIDE: bool = true;
+    const SHORT_DOTS: bool = false;
 
     fn run<K: Kernel>(self, kernel: K) -> K::Out {
         // SAFETY: a value of this type is proof of the instructions.
@@ -115,19 +116,19 @@ impl Lanes for Avx512Vnni {
         }
     }
     #[inline(always)]
-    fn zero_i32(self) -> Self::I {
+    fn zero_dots(self) -> Self::D {
         // SAFETY: a value of this type is proof of the instructions.
         unsafe { _mm512_setzero_si512() }
     }
     #[inline(always)]
-    fn add_i32(self, a: Self::I, b: Self::I) -> Self::I {
+    fn add_dots(self, a: Self::D, b: Self::D) -> Self::D {
         // SAFETY: a value of this type is proof of the instructions.
         unsafe { _mm512_add_epi32(a, b) }
     }
     #[inline(always)]
-    fn to_f32(self, x: Self::I) -> Self::F {
+    fn dots_to_f32<const NIBBLE: bool>(self, dots: Self::D) -> Self::F {
         // SAFETY: a value of this type is proof of the instructions.
-        unsafe { _mm512_cvtepi32_ps(x) }
+        unsafe { _mm512_cvtepi32_ps(dots) }
     }
     #[inline(always)]
     fn load_bytes(self, from: &[u8; 64]) -> Self::B {
@@ -148,9 +149,9 @@ impl Lanes for Avx512Vnni {
         }
     }
     #[inline(always)]
-    fn dot<const NIBBLE: bool>(self, sums: Self::I, codes: Self::B, acts: i32) -> Self::I {
+    fn dot<const NIBBLE: bool>(self, dots: Self::D, codes: Self::B, acts: i32) -> Self::D {
         // SAFETY: a value of this type is proof of the instructions.
-        unsafe { _mm512_dpbusd_epi32(sums, codes, _mm512_set1_epi32(acts)) }
+        unsafe { _mm512_dpbusd_epi32(dots, codes, _mm512_set1_epi32(acts)) }
     }
     #[inline(always)]
     fn sum(self, x: Self::F) -> f32 {

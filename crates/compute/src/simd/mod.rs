@@ -24,6 +24,10 @@ pub(crate) use scatter::Scatter;
 /// Lanes of a vector.
 pub(crate) const LANES: usize = 16;
 
+/// Dot products that sums may hold: as many as a group of 32 columns has. AVX2 adds pairs of products in 16 bits, each
+/// of magnitude 2 · 15 · 127 at most, and eight of them are 30,480.
+pub(crate) const EXACT_DOTS: usize = 8;
+
 /// Code that runs on the lanes of one instruction set.
 pub(crate) trait Kernel {
     /// What the kernel gives back.
@@ -36,13 +40,15 @@ pub(crate) trait Kernel {
 pub(crate) trait Lanes: Copy {
     /// 16 f32.
     type F: Copy;
-    /// 16 i32.
-    type I: Copy;
+    /// What up to [`EXACT_DOTS`] dot products add up to in each of 16 lanes.
+    type D: Copy;
     /// 64 bytes: four consecutive k of 16 matrix rows.
     type B: Copy;
 
     /// Whether there are registers for large accumulator blocks (32 of 512 bits).
     const WIDE: bool;
+    /// Whether sums of dot products hold no more than [`EXACT_DOTS`] of them, and must then go over to f32.
+    const SHORT_DOTS: bool;
 
     fn run<K: Kernel>(self, kernel: K) -> K::Out;
 
@@ -70,16 +76,18 @@ pub(crate) trait Lanes: Copy {
     /// `2ⁿ` where `n` are the low bits of the float `n + 1.5 · 2²³`, −126 ≤ n ≤ 127.
     fn pow2(self, magic: Self::F) -> Self::F;
 
-    fn zero_i32(self) -> Self::I;
-    fn add_i32(self, a: Self::I, b: Self::I) -> Self::I;
-    fn to_f32(self, x: Self::I) -> Self::F;
     fn load_bytes(self, from: &[u8; 64]) -> Self::B;
     fn store_bytes(self, x: Self::B, to: &mut [u8; 64]);
     /// Low nibbles and high nibbles.
     fn load_nibbles(self, from: &[u8; 64]) -> (Self::B, Self::B);
+    fn zero_dots(self) -> Self::D;
     /// Adds to each lane the exact dot product of its four u8 codes with the four i8 codes packed in `acts` (none of
-    /// them −128). `NIBBLE` promises codes below 16.
-    fn dot<const NIBBLE: bool>(self, sums: Self::I, codes: Self::B, acts: i32) -> Self::I;
+    /// them −128). `NIBBLE` promises codes below 16. Sums hold no more than [`EXACT_DOTS`] of them, all of one `NIBBLE`.
+    fn dot<const NIBBLE: bool>(self, dots: Self::D, codes: Self::B, acts: i32) -> Self::D;
+    /// Adds two sums that hold no more than [`EXACT_DOTS`] dot products together.
+    fn add_dots(self, a: Self::D, b: Self::D) -> Self::D;
+    /// The sums, each rounded once to f32.
+    fn dots_to_f32<const NIBBLE: bool>(self, dots: Self::D) -> Self::F;
 
     /// Sum of the lanes by halves: lane i + lane i + 8, then i + 4, i + 2, i + 1.
     #[inline(always)]

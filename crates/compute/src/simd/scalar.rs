@@ -13,9 +13,10 @@ fn each(f: impl Fn(usize) -> f32) -> [f32; LANES] {
 
 impl Lanes for Scalar {
     type F = [f32; LANES];
-    type I = [i32; LANES];
+    type D = [i32; LANES];
     type B = [u8; 64];
     const WIDE: bool = false;
+    const SHORT_DOTS: bool = false;
 
     fn run<K: Kernel>(self, kernel: K) -> K::Out {
         kernel.run(self)
@@ -81,16 +82,16 @@ impl Lanes for Scalar {
         each(|i| f32::from_bits((magic[i].to_bits() << 23).wrapping_add(0x3f80_0000)))
     }
     #[inline]
-    fn zero_i32(self) -> Self::I {
+    fn zero_dots(self) -> Self::D {
         [0; LANES]
     }
     #[inline]
-    fn add_i32(self, a: Self::I, b: Self::I) -> Self::I {
+    fn add_dots(self, a: Self::D, b: Self::D) -> Self::D {
         std::array::from_fn(|i| a[i] + b[i])
     }
     #[inline]
-    fn to_f32(self, x: Self::I) -> Self::F {
-        each(|i| x[i] as f32)
+    fn dots_to_f32<const NIBBLE: bool>(self, dots: Self::D) -> Self::F {
+        each(|i| dots[i] as f32)
     }
     #[inline]
     fn load_bytes(self, from: &[u8; 64]) -> Self::B {
@@ -106,14 +107,14 @@ impl Lanes for Scalar {
     }
     // A call, lest the unrolled blocks of the product become enormous.
     #[inline(never)]
-    fn dot<const NIBBLE: bool>(self, sums: Self::I, codes: Self::B, acts: i32) -> Self::I {
+    fn dot<const NIBBLE: bool>(self, dots: Self::D, codes: Self::B, acts: i32) -> Self::D {
         let acts = acts.to_le_bytes();
-        let mut sums = sums;
-        for (lane, sum) in sums.iter_mut().enumerate() {
+        let mut dots = dots;
+        for (lane, sum) in dots.iter_mut().enumerate() {
             for k in 0..4 {
                 *sum += i32::from(codes[4 * lane + k]) * i32::from(acts[k] as i8);
             }
         }
-        sums
+        dots
     }
 }
