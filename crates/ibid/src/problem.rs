@@ -135,6 +135,7 @@ fn of_answer(error: &answer::Error) -> Option<(u16, &'static str)> {
         Error::EmptyQuestion => Some((422, "empty_question")),
         Error::QuestionTooLong { .. } | Error::OutputTooLong { .. } => Some((413, "too_long")),
         Error::NothingToAsk { .. } => Some((409, "nothing_to_ask")),
+        Error::StillReading { .. } => Some((409, "still_reading")),
         Error::OtherModel { .. } | Error::OtherKv { .. } => Some((409, "different_model")),
         Error::OtherRows { .. } => Some((409, "outdated_kv")),
         Error::CannotReplay { .. } => Some((409, "cannot_replay")),

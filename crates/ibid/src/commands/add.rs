@@ -22,6 +22,7 @@ pub async fn run(owner: &Owner, settings: &Settings, args: &Add, out: &Out) -> R
             return Err(Failure::new(404, "not_found", detail).into());
         }
     }
+    let _adding = owner.begin_adding(&args.corpus);
     let ingest = owner.ingest(settings, out).await?;
     let corpus = find_or_make(owner, &args.corpus).await?;
     let options = AddOptions { prune: args.prune, retry_refused: args.retry };
