@@ -1,7 +1,7 @@
 //! What a new user gets wrong: each mistake ends with exit code 1 or 2 and says what, where and what to do.
 
 use crate::{
-    documents::{self, BEES, HONEY_QUESTION},
+    documents::{self, BEES, HARBOUR, HONEY_QUESTION},
     program::{Bench, Run, prefilled},
 };
 use std::fs;
@@ -41,6 +41,28 @@ fn a_wrong_path_leaves_no_corpus_behind() {
 fn an_empty_folder() {
     let Some(bench) = Bench::new() else { return };
     bench.run(["add", "notes", "files"]).fails(1, &["found no files in", "files"]);
+}
+
+#[test]
+fn two_folders_of_one_name() {
+    let bench = Bench::with_recall_model();
+    for (folder, text) in [("a/reports", BEES), ("b/reports", HARBOUR)] {
+        fs::create_dir_all(bench.path(folder)).unwrap();
+        fs::write(bench.path(folder).join("spring.txt"), text).unwrap();
+    }
+    bench.json(["add", "notes", "a/reports"]);
+    let words = ["a/reports/spring.txt", "b/reports/spring.txt", "--as NAME", "--replace"];
+    bench.run(["add", "notes", "b/reports"]).fails(1, &words);
+    assert_eq!(bench.text("notes", "reports/spring.txt"), BEES);
+    let shown = bench.run(["show", "notes", "reports/spring.txt"]);
+    assert!(shown.out.contains("a/reports/spring.txt"), "{shown:?}");
+
+    bench.json(["add", "notes", "b/reports", "--as", "b-reports"]);
+    assert_eq!(bench.text("notes", "b-reports/spring.txt"), HARBOUR);
+    assert_eq!(bench.text("notes", "reports/spring.txt"), BEES);
+    bench.json(["add", "notes", "b/reports", "--replace"]);
+    assert_eq!(bench.text("notes", "reports/spring.txt"), HARBOUR);
+    bench.run(["add", "notes", "a", "b", "--as", "all"]).fails(1, &["\"all\"", "one file or folder"]);
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod job;
 mod page;
 mod part;
 mod passage;
+mod place;
 mod removal;
 mod row;
 mod segment;

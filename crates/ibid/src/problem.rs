@@ -113,6 +113,8 @@ fn of_ingest(error: &ingest::Error) -> Option<(u16, &'static str)> {
     match error {
         Error::NothingFound { .. } => Some((422, "nothing_found")),
         Error::SamePath { .. } => Some((409, "same_path")),
+        Error::OtherPlace { .. } => Some((409, "other_place")),
+        Error::StoredName { .. } => Some((422, "bad_name")),
         Error::Missing { .. } | Error::Damaged { .. } | Error::Encoding { .. } => Some((500, "damaged_data")),
         Error::Archive { .. } => Some((422, "bad_archive")),
         Error::ArchiveVersion { .. } => Some((409, "other_archive_version")),

@@ -17,6 +17,7 @@ mod library;
 mod outdated;
 mod parts;
 mod pipeline;
+mod place;
 mod prefill;
 mod progress;
 mod stores;

@@ -22,7 +22,8 @@ impl Ingest {
             plan.missing.retain(others);
             let file = document.version.file;
             let file = NewFile { sha256: file.sha256, bytes: file.bytes };
-            plan.changed.push(FoundFile { path: document.path.clone(), file });
+            let place = document.version.place;
+            plan.changed.push(FoundFile { path: document.path.clone(), file, place });
             outdated.push(document.path);
         }
         Ok(outdated)

@@ -25,7 +25,12 @@ pub async fn run(owner: &Owner, settings: &Settings, args: &Add, out: &Out) -> R
     let _adding = owner.begin_adding(&args.corpus);
     let ingest = owner.ingest(settings, out).await?;
     let corpus = find_or_make(owner, &args.corpus).await?;
-    let options = AddOptions { prune: args.prune, retry_refused: args.retry };
+    let options = AddOptions {
+        name: args.name.clone(),
+        replace: args.replace,
+        prune: args.prune,
+        retry_refused: args.retry,
+    };
     let report = ingest.add(&corpus, &args.paths, options, &|progress| tell(progress, out)).await?;
     summarise(&corpus, &report, out);
     Ok(Exit::Done)
