@@ -32,9 +32,12 @@ pub enum Error {
     StoredName { name: String },
     #[error("cannot {operation} {}: {source}; check free disk space and permissions", path.display())]
     Io { operation: &'static str, path: PathBuf, source: std::io::Error },
-    #[error("{kind} file {} is missing; remove its document and add it again", path.display())]
+    #[error("{kind} file {} is missing; add the file of its document again, which ibid verify names", path.display())]
     Missing { kind: BlobKind, path: PathBuf },
-    #[error("{kind} file {} is damaged: it hashes to {got}, its name is {expected}; remove its document and add it again", path.display())]
+    #[error(
+        "{kind} file {} is damaged: it hashes to {got}, its name is {expected}; add the file of its document again, \
+         which ibid verify names", path.display()
+    )]
     Damaged { kind: BlobKind, path: PathBuf, expected: Digest, got: Digest },
     #[error("{kind} file {} holds what this program never writes: {detail}; remove its document and add it again", path.display())]
     Encoding { kind: BlobKind, path: PathBuf, detail: String },
@@ -87,4 +90,11 @@ pub enum Error {
     Extract { document: String, source: corpus::ExtractError },
     #[error("{document:?}: {source}")]
     Tokens { document: String, source: Box<corpus::tokens::TokenizerError> },
+}
+
+impl Error {
+    /// Stored bytes are lost or are not what their name says.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::Damaged { .. })
+    }
 }

@@ -20,6 +20,7 @@ mod pipeline;
 mod place;
 mod prefill;
 mod progress;
+mod restore;
 mod stores;
 mod text;
 mod upload;

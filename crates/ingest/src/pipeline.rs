@@ -104,6 +104,8 @@ pub struct AddReport {
     pub skipped: Vec<Skipped>,
     /// What `verify` had set aside, read again.
     pub repaired: Vec<Repaired>,
+    /// Document paths, among the unchanged and the changed, whose stored original or text was damaged or lost.
+    pub restored: Vec<String>,
     /// Document paths, among the changed, whose KV was made by another tokenizer, chat template or numerics.
     pub outdated: Vec<String>,
     /// Tokens computed in this run, document headers included.
@@ -150,9 +152,11 @@ impl Ingest {
         let hashed = self.hash(&mut found, watch).await?;
         let mut plan = self.plan(corpus, &found, hashed, options).await?;
         self.note_places(&plan, &found).await?;
+        let restored = self.restore(&mut plan, &found, watch).await?;
         let outdated = self.plan_outdated(corpus, &mut plan).await?;
         let mut report = AddReport {
             corpus_version: corpus.version,
+            restored,
             outdated,
             unchanged: plan.unchanged.len() as u64,
             missing: paths(&plan.missing),

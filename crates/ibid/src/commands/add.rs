@@ -58,6 +58,12 @@ fn summarise(corpus: &Corpus, report: &AddReport, out: &Out) {
     for skipped in &report.skipped {
         out.line(format_args!("  {} was skipped: {}", rest::label(&skipped.path), skipped.reason));
     }
+    for path in &report.restored {
+        out.line(format_args!(
+            "  {} was repaired: its stored text or original was damaged",
+            rest::label(path)
+        ));
+    }
     for Repaired { path, tokens } in &report.repaired {
         out.line(format_args!(
             "  {tokens} tokens of {} were read again: their KV was lost",
@@ -86,6 +92,7 @@ fn summarise(corpus: &Corpus, report: &AddReport, out: &Out) {
         "refused": report.refused.iter().map(refused).collect::<Vec<_>>(),
         "skipped": report.skipped.iter().map(skipped).collect::<Vec<_>>(),
         "repaired": report.repaired.iter().map(repaired).collect::<Vec<_>>(),
+        "restored": report.restored,
         "tokens_prefilled": report.tokens_prefilled, "freed_bytes": report.bytes_freed,
     }));
 }
