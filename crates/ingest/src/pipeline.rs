@@ -99,7 +99,7 @@ pub struct AddReport {
     pub unchanged: u64,
     /// Document paths in the corpus whose files are gone, kept without `prune`.
     pub missing: Vec<String>,
-    /// Among the added and changed.
+    /// Among the added, the changed and the unchanged.
     pub refused: Vec<Refused>,
     pub skipped: Vec<Skipped>,
     /// What `verify` had set aside, read again.
@@ -112,6 +112,15 @@ pub struct AddReport {
     pub tokens_prefilled: u64,
     /// Bytes deleted with what lost its last reference.
     pub bytes_freed: u64,
+}
+
+impl AddReport {
+    /// Files were found, and none of them can be asked about.
+    pub fn nothing_readable(&self) -> bool {
+        let unreadable = self.refused.len() as u64;
+        let documents = self.added + self.changed + self.unchanged;
+        documents <= unreadable && documents + self.skipped.len() as u64 > 0
+    }
 }
 
 impl Ingest {
@@ -160,6 +169,7 @@ impl Ingest {
             outdated,
             unchanged: plan.unchanged.len() as u64,
             missing: paths(&plan.missing),
+            refused: self.still_refused(&plan).await?,
             skipped: found.skipped.clone(),
             ..AddReport::default()
         };
@@ -206,7 +216,8 @@ impl Ingest {
         self.check_quota(corpus).await?;
         self.prefill_documents(corpus, task, report, watch).await?;
         let staged = self.stores.catalog.staged(job).await?;
-        report.refused = staged.iter().filter_map(refused).collect();
+        report.refused.extend(staged.iter().filter_map(refused));
+        report.refused.sort_by(|a, b| a.path.cmp(&b.path));
         watch.tell(Meter::new(Stage::Publish, 0, staged.len() as u64).progress(0)).await?;
         let published = self.publish(corpus, job).await?;
         let freed = self.stores.collect(&corpus.id, published.corpus_version).await?;
@@ -268,6 +279,15 @@ impl Ingest {
             }));
         }
         Ok(plan)
+    }
+
+    /// Unchanged documents that hold nothing to ask about.
+    async fn still_refused(&self, plan: &Plan) -> Result<Vec<Refused>> {
+        let mut still = Vec::new();
+        for known in plan.unchanged.iter().filter(|known| known.state != State::Ready) {
+            still.extend(refused(&self.stores.catalog.version(known.version).await?));
+        }
+        Ok(still)
     }
 
     /// The ingest of this corpus that was interrupted or failed, if any.
