@@ -1,9 +1,10 @@
 //! Damage on the disk is found, set aside and repaired; it never changes an answer.
 
 use crate::{
-    documents::{BEES, HONEY_QUESTION},
-    program::{Bench, files_below, prefilled, said},
+    documents::{BEES, HARBOUR, HONEY_QUESTION},
+    program::{Bench, Run, files_below, prefilled, said},
 };
+use serde_json::{Value, json};
 use std::{fs, path::Path};
 
 fn flip(path: &Path, at: usize) {
@@ -94,6 +95,48 @@ fn verify_finds_damage_and_adding_again_repairs_it() {
     assert_eq!(bench.run(["verify"]).code, Some(0));
     let after = bench.ask("notes", HONEY_QUESTION);
     assert_eq!((prefilled(&after), said(&after)), (0, said(&before)));
+}
+
+/// The result of a `verify` that finds something.
+fn damage_found(bench: &Bench) -> Value {
+    let run = Run::of(bench.command().args(["--json", "verify"]));
+    assert_eq!(run.code, Some(1), "{run:?}");
+    run.object()
+}
+
+#[test]
+fn verify_names_the_documents_until_adding_has_repaired_them() {
+    let bench = Bench::with_recall_model();
+    bench.write("bees.txt", BEES);
+    bench.write("harbour.md", HARBOUR);
+    bench.add("notes");
+    let objects = files_below(&bench.data().join("objects"));
+    let bees: Vec<_> = objects.iter().filter(|path| fs::read(path).unwrap() == BEES.as_bytes()).collect();
+    assert_eq!(bees.len(), 2, "original and text");
+    bees.iter().for_each(|path| flip(path, 3));
+    let found = damage_found(&bench);
+    let lacks = json!([{ "corpus": "notes", "path": "files/bees.txt", "lacks": ["original", "text"] }]);
+    assert_eq!((&found["damaged"], &found["documents"]), (&json!(2), &lacks), "{found:#}");
+    let report = bench.add("notes");
+    assert_eq!(report["restored"], json!(["files/bees.txt"]), "{report:#}");
+    assert_eq!(bench.run(["verify"]).code, Some(0));
+    assert_eq!(bench.text("notes", "files/bees.txt"), BEES);
+
+    for segment in bench.segments() {
+        flip(&segment, fs::metadata(&segment).unwrap().len() as usize / 2);
+    }
+    let lacks = ["files/bees.txt", "files/harbour.md"]
+        .map(|path| json!({ "corpus": "notes", "path": path, "lacks": ["kv"] }));
+    for damaged in [true, false] {
+        let found = damage_found(&bench);
+        assert_eq!(found["documents"], json!(lacks), "{found:#}");
+        assert_eq!(found["damaged"].as_u64() > Some(0), damaged, "{found:#}");
+    }
+    let run = bench.run(["verify"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.out.contains("files/bees.txt of notes lacks: kv") && run.err.contains("lack KV"), "{run:?}");
+    assert_eq!(bench.add("notes")["repaired"].as_array().unwrap().len(), 2);
+    assert_eq!(bench.run(["verify"]).code, Some(0));
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! What a new user gets wrong: each mistake ends with exit code 1 or 2 and says what, where and what to do.
 
 use crate::{
-    documents::{self, BEES, HONEY_QUESTION},
+    documents::{self, BEES, HARBOUR, HONEY_QUESTION},
     program::{Bench, Run, prefilled},
 };
-use std::fs;
+use serde_json::json;
+use std::{ffi::OsStr, fs};
 
 /// A corpus of one short document.
 fn one_document() -> Option<Bench> {
@@ -34,13 +35,65 @@ fn a_model_that_does_not_exist() {
 fn a_wrong_path_leaves_no_corpus_behind() {
     let bench = Bench::without_model();
     bench.run(["add", "notes", "reprots"]).fails(1, &["reprots", "does not exist", "check the path"]);
-    assert_eq!(bench.json(["list"])["data"], serde_json::json!([]));
+    assert_eq!(bench.json(["list"])["data"], json!([]));
 }
 
 #[test]
-fn an_empty_folder() {
-    let Some(bench) = Bench::new() else { return };
+fn an_empty_folder_leaves_no_corpus_behind() {
+    let bench = Bench::with_recall_model();
     bench.run(["add", "notes", "files"]).fails(1, &["found no files in", "files"]);
+    assert_eq!(bench.json(["list"])["data"], json!([]));
+    bench.write("bees.txt", BEES);
+    bench.add("notes");
+    fs::create_dir(bench.path("empty")).unwrap();
+    bench.run(["add", "notes", "empty"]).fails(1, &["found no files in", "empty"]);
+    assert_eq!(bench.json(["show", "notes"])["counts"]["documents"], 1);
+}
+
+#[test]
+fn files_of_which_none_can_be_read() {
+    let bench = Bench::with_recall_model();
+    let empty = bench.write("empty.txt", "");
+    let film = bench.path("film.mp4");
+    fs::write(&film, b"\0\0\0\x18ftypmp42").unwrap();
+    let add = || {
+        let run = Run::of(bench.command().args(["add", "notes"]).args([&empty, &film]));
+        assert_eq!(run.code, Some(1), "{run:?}");
+        assert!(run.out.contains("empty.txt") && run.out.contains("film.mp4"), "{run:?}");
+        assert!(run.err.contains("none of 2 files could be read"), "{run:?}");
+    };
+    add();
+    assert_eq!(bench.json(["list"])["data"], json!([]), "nothing is left of a new corpus");
+
+    let bees = bench.write("bees.txt", BEES);
+    bench.json([OsStr::new("add"), OsStr::new("notes"), bees.as_os_str()]);
+    for _ in ["added", "unchanged"] {
+        add();
+        let counts = bench.json(["show", "notes"])["counts"].clone();
+        assert_eq!((&counts["documents"], &counts["failed"]), (&json!(2), &json!(1)), "{counts}");
+    }
+}
+
+#[test]
+fn two_folders_of_one_name() {
+    let bench = Bench::with_recall_model();
+    for (folder, text) in [("a/reports", BEES), ("b/reports", HARBOUR)] {
+        fs::create_dir_all(bench.path(folder)).unwrap();
+        fs::write(bench.path(folder).join("spring.txt"), text).unwrap();
+    }
+    bench.json(["add", "notes", "a/reports"]);
+    let words = ["a/reports/spring.txt", "b/reports/spring.txt", "--as NAME", "--replace"];
+    bench.run(["add", "notes", "b/reports"]).fails(1, &words);
+    assert_eq!(bench.text("notes", "reports/spring.txt"), BEES);
+    let shown = bench.run(["show", "notes", "reports/spring.txt"]);
+    assert!(shown.out.contains("a/reports/spring.txt"), "{shown:?}");
+
+    bench.json(["add", "notes", "b/reports", "--as", "b-reports"]);
+    assert_eq!(bench.text("notes", "b-reports/spring.txt"), HARBOUR);
+    assert_eq!(bench.text("notes", "reports/spring.txt"), BEES);
+    bench.json(["add", "notes", "b/reports", "--replace"]);
+    assert_eq!(bench.text("notes", "reports/spring.txt"), HARBOUR);
+    bench.run(["add", "notes", "a", "b", "--as", "all"]).fails(1, &["\"all\"", "one file or folder"]);
 }
 
 #[test]
@@ -199,9 +252,8 @@ fn a_wrong_setting_is_named_with_its_file() {
 
 #[test]
 fn asking_an_empty_corpus() {
-    let Some(bench) = Bench::new() else { return };
-    bench.write("empty.txt", "");
-    bench.add("notes");
+    let Some(bench) = one_document() else { return };
+    bench.json(["remove", "notes", "files/bees.txt"]);
     bench
         .run(["ask", "notes", HONEY_QUESTION])
         .fails(1, &["nothing to ask yet", "add documents first: ibid add notes"]);

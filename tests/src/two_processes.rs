@@ -69,6 +69,8 @@ fn ask_list_and_show_work_while_add_runs() {
         .collect::<Vec<_>>();
     assert!(names.contains(&"notes".into()) && names.contains(&"ledgers".into()), "{names:?}");
     assert_eq!(bench.text("notes", "files/bees.txt"), documents::BEES);
+    let words = ["\"ledgers\"", "its first documents are being read (prefill: ", " tokens); ask again later"];
+    bench.run(["ask", "ledgers", HONEY_QUESTION]).fails(1, &words);
     let jobs = bench.json(["jobs"]);
     assert!(jobs["data"].as_array().unwrap().iter().any(|job| job["state"] == "running"), "{jobs:#}");
     bench.run(["ask", "nowhere", HONEY_QUESTION]).fails(1, &["nowhere"]);

@@ -4,7 +4,7 @@ use crate::{
     Error, Result, Weights,
     answer::{Answer, Citation, Grounding, Usage},
     attention::{Looked, attention_map, whole_map},
-    check::check_request,
+    check::{check_request, nothing_to_ask},
     cite::{cite, related},
     compose::DamagedPart,
     gather::{Gathered, gather},
@@ -168,11 +168,14 @@ pub(crate) async fn give(
 ) -> Result<Given> {
     let start = Instant::now();
     let running = Running { ingest, owner: &corpus.owner, cancel };
-    let tail = check_request(ingest, corpus, request)?;
+    let tail = match check_request(ingest, corpus, request) {
+        Err(Error::NothingToAsk { .. }) => return Err(nothing_to_ask(ingest, corpus).await?),
+        checked => checked?,
+    };
     let snapshot = ingest.stores.snapshot(corpus).await?;
     let counts = ingest.stores.catalog.corpus_counts(&snapshot.corpus.id).await?;
     if counts.ready == 0 {
-        return Err(Error::NothingToAsk { corpus: corpus.name.clone() });
+        return Err(nothing_to_ask(ingest, corpus).await?);
     }
     on_event(AskEvent::Started { corpus_version: snapshot.corpus.version });
 

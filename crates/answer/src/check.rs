@@ -4,7 +4,7 @@ use crate::{
     AskRequest, Error, Result,
     read::{Tail, question_tail},
 };
-use catalog::Corpus;
+use catalog::{Corpus, JobState};
 use ingest::Ingest;
 
 /// Tokens a question may have.
@@ -16,6 +16,24 @@ const MAX_COMPOSED_TOKENS: u64 = corpus::passages::MAX_TOKENS + 2 * ingest::MAX_
 /// Whether the request can be carried out; for a caller that answers it later.
 pub fn check(ingest: &Ingest, corpus: &Corpus, request: &AskRequest) -> Result<()> {
     check_request(ingest, corpus, request).map(drop)
+}
+
+/// Why a corpus has nothing to ask: nothing was added, or its first documents are on their way.
+pub async fn nothing_to_ask(ingest: &Ingest, corpus: &Corpus) -> Result<Error> {
+    let job = ingest.stores.catalog.newest_ingest(&corpus.id).await?;
+    let progress = job.and_then(|job| match job.state {
+        JobState::Queued => Some("not begun yet".to_owned()),
+        JobState::Running if job.progress.total == 0 => Some("just begun".to_owned()),
+        JobState::Running => {
+            let now = job.progress;
+            Some(format!("{}: {} of {} {}", now.stage, now.done, now.total, now.unit))
+        }
+        _ => None,
+    });
+    Ok(match progress {
+        Some(progress) => Error::StillReading { corpus: corpus.name.clone(), progress },
+        None => Error::NothingToAsk { corpus: corpus.name.clone() },
+    })
 }
 
 /// Whether the request can be carried out; gives what follows a composed passage.

@@ -12,8 +12,16 @@ pub enum Error {
          ask for fewer with max_output_tokens (--max-output-tokens)"
     )]
     OutputTooLong { asked: u64, limit: u64, window: u64 },
-    #[error("corpus {corpus:?} has nothing to ask yet; add documents first: ibid add {corpus} FILES")]
+    #[error(
+        "corpus {corpus:?} has nothing to ask yet; add documents first: ibid add {corpus} FILES; if that is under way, ask \
+         again later"
+    )]
     NothingToAsk { corpus: String },
+    #[error(
+        "corpus {corpus:?} has nothing to ask yet: its first documents are being read ({progress}); ask again later, \
+         ibid jobs shows how far they are"
+    )]
+    StillReading { corpus: String, progress: String },
     #[error(
         "corpus {corpus:?} was read with model {bound} ({bound_fingerprint}), not with {open}; ask with that model, \
          or add the documents to a new corpus"

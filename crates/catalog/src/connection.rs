@@ -24,11 +24,12 @@ use crate::{Error, Result};
 /// `Ibid` as four ASCII bytes; bytes 68..72 of the database header.
 const APPLICATION_ID: u32 = 0x4962_6964;
 /// Every schema step, oldest first; a step's number is its position from 1 and the `user_version` it sets.
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: [(&str, &str); 5] = [
     ("catalog", include_str!("../../../migrations/0001_catalog.sql")),
     ("answer_source", include_str!("../../../migrations/0002_answer_source.sql")),
     ("service", include_str!("../../../migrations/0003_service.sql")),
     ("idempotency_content", include_str!("../../../migrations/0004_idempotency_content.sql")),
+    ("place", include_str!("../../../migrations/0005_place.sql")),
 ];
 const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -41,6 +41,8 @@ pub struct Version {
     pub id: VersionId,
     pub document: Id,
     pub file: File,
+    /// Where on disk the file was found; see [`crate::FoundFile`].
+    pub place: Option<String>,
     /// 1, 2, … within the document.
     pub number: u64,
     pub title: String,
@@ -180,6 +182,7 @@ pub(crate) fn read(row: &SqliteRow) -> Result<Version> {
             sha256: row.digest("sha256")?,
             bytes: row.count("bytes")?,
         },
+        place: row.opt_text("place")?,
         number: row.count("number")?,
         title: row.text("title")?,
         media_type: row.text("media_type")?,

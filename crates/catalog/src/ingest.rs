@@ -27,6 +27,9 @@ pub struct FoundFile {
     /// Its identity inside the corpus.
     pub path: String,
     pub file: NewFile,
+    /// Where on disk it lies, with links resolved; what is not UTF-8 in it is told apart only as far as it reads.
+    /// `None`: it came over the network or from an archive.
+    pub place: Option<String>,
 }
 
 /// A document that the newest corpus version shows.
@@ -36,6 +39,7 @@ pub struct Known {
     pub path: String,
     pub version: VersionId,
     pub state: State,
+    pub place: Option<String>,
 }
 
 /// The difference between a folder and a corpus. The caller may move entries before it begins: `missing` into
@@ -92,7 +96,7 @@ impl Catalog {
     /// Compares found files with the newest version of the corpus, by path and SHA-256.
     pub async fn plan_ingest(&self, corpus: &Id, found: Vec<FoundFile>) -> Result<Plan> {
         let rows = sqlx::query(
-            "SELECT d.id, d.path, v.id AS version_id, v.state, f.sha256, 0 AS leaving
+            "SELECT d.id, d.path, v.id AS version_id, v.state, v.place, f.sha256, 0 AS leaving
              FROM document d JOIN document_version v ON v.document_id = d.id JOIN file f ON f.id = v.file_id
              WHERE d.corpus_id = ?1 AND v.visible_from IS NOT NULL AND v.visible_to IS NULL",
         );
@@ -105,7 +109,7 @@ impl Catalog {
         // By number, so that of each document the last row is the one that wins. What a job that is being cancelled
         // staged may go or may still come: nothing counts as the same as it.
         let rows = sqlx::query(
-            "SELECT d.id, d.path, v.id AS version_id, v.state, f.sha256,
+            "SELECT d.id, d.path, v.id AS version_id, v.state, v.place, f.sha256,
                     v.visible_from IS NULL AND j.cancel_requested AS leaving
              FROM document d JOIN document_version v ON v.document_id = d.id JOIN file f ON f.id = v.file_id
                   LEFT JOIN job j ON j.id = v.job_id
@@ -138,7 +142,7 @@ impl Catalog {
         for (found, change) in changes.chain(plan.changed.iter().map(|f| (f, Change::Changed))) {
             let document = find_or_insert_document(&mut tx, owner, corpus, &found.path).await?;
             let file = register_file(&mut tx, owner, found.file).await?;
-            stage(&mut tx, &job, &document, &file, &found.path).await?;
+            stage(&mut tx, &job, &document, &file, found).await?;
             note(&mut tx, &job, &document, change).await?;
         }
         let kept = plan.unchanged.iter().map(|k| (k, Change::Unchanged));
@@ -245,6 +249,7 @@ fn compare(rows: &[SqliteRow], found: Vec<FoundFile>) -> Result<Plan> {
             path: row.text("path")?,
             version: VersionId(row.count("version_id")?),
             state: row.word("state")?,
+            place: row.opt_text("place")?,
         };
         let sha256 = if row.flag("leaving")? { None } else { Some(row.digest("sha256")?) };
         known.insert(entry.path.clone(), (entry, sha256));
@@ -308,24 +313,31 @@ async fn find_or_insert_document(
 }
 
 /// Stages a version unless the job already staged one from the same file; other bytes replace the staged one.
-async fn stage(tx: &mut SqliteConnection, job: &Id, document: &Id, file: &Id, path: &str) -> Result<()> {
-    let same: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM document_version
+async fn stage(
+    tx: &mut SqliteConnection,
+    job: &Id,
+    document: &Id,
+    file: &Id,
+    found: &FoundFile,
+) -> Result<()> {
+    let same = sqlx::query(
+        "UPDATE document_version SET place = ?4
          WHERE job_id = ?1 AND document_id = ?2 AND file_id = ?3 AND visible_from IS NULL",
     )
     .bind(job.as_str())
     .bind(document.as_str())
     .bind(file.as_str())
-    .fetch_one(&mut *tx)
+    .bind(found.place.as_deref())
+    .execute(&mut *tx)
     .await?;
-    if same > 0 {
+    if same.rows_affected() > 0 {
         return Ok(());
     }
     unstage(tx, job, document).await?;
-    let title = path.rsplit('/').next().unwrap_or(path);
+    let title = found.path.rsplit('/').next().unwrap_or(&found.path);
     sqlx::query(
-        "INSERT INTO document_version (document_id, job_id, file_id, number, title, state, created_ms)
-         SELECT ?1, ?2, ?3, coalesce(max(number), 0) + 1, ?4, 'queued', ?5
+        "INSERT INTO document_version (document_id, job_id, file_id, number, title, state, created_ms, place)
+         SELECT ?1, ?2, ?3, coalesce(max(number), 0) + 1, ?4, 'queued', ?5, ?6
          FROM document_version WHERE document_id = ?1",
     )
     .bind(document.as_str())
@@ -333,6 +345,7 @@ async fn stage(tx: &mut SqliteConnection, job: &Id, document: &Id, file: &Id, pa
     .bind(file.as_str())
     .bind(title)
     .bind(now_ms() as i64)
+    .bind(found.place.as_deref())
     .execute(tx)
     .await?;
     Ok(())

@@ -24,7 +24,8 @@ fn blob(n: u8) -> Blob {
 }
 
 fn found(path: &str, n: u8) -> FoundFile {
-    FoundFile { path: path.into(), file: NewFile { sha256: digest(n), bytes: 10 * u64::from(n) } }
+    let file = NewFile { sha256: digest(n), bytes: 10 * u64::from(n) };
+    FoundFile { path: path.into(), file, place: None }
 }
 
 async fn open() -> (TempDir, Catalog) {

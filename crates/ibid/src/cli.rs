@@ -95,7 +95,7 @@ pub enum Command {
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[command(
-    after_help = "Examples:\n  ibid add reports ./reports/\n  ibid add reports ./reports/ --prune\n  ibid add notes todo.md meeting.docx"
+    after_help = "Examples:\n  ibid add reports ./reports/\n  ibid add reports ./reports/ --prune\n  ibid add notes todo.md meeting.docx\n  ibid add reports /media/usb/reports/ --as usb-reports\n\nA document is stored under the name of the folder or file that is named. A file from another place than what is stored\nunder its name is refused, unless --replace says that it is meant or --as gives another name."
 )]
 pub struct Add {
     /// Corpus to add to; made when it is new
@@ -103,6 +103,14 @@ pub struct Add {
     /// Files, and folders with all their subfolders (.gitignore is respected)
     #[arg(required = true)]
     pub paths: Vec<PathBuf>,
+    /// Store the one file or folder under this name instead of its own
+    #[arg(long = "as", value_name = "NAME")]
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Let files take the place of documents of the same name that were added from elsewhere
+    #[arg(long)]
+    #[serde(default)]
+    pub replace: bool,
     /// Remove documents of the corpus that were not found
     #[arg(long)]
     pub prune: bool,

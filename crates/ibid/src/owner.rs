@@ -15,7 +15,7 @@ use ingest::{Ingest, Library, Stores};
 use scout::{Arithmetic, Engine, Stages};
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex as StdMutex, PoisonError},
 };
 use tokio::sync::Mutex;
 
@@ -41,6 +41,23 @@ pub struct Owner {
     pub stores: Stores,
     /// The model loaded last, by file and arithmetic.
     engine: Mutex<Option<(PathBuf, Arithmetic, Arc<Engine>)>>,
+    /// The corpora of running `add` commands by name; some do not exist yet.
+    adding: StdMutex<Vec<String>>,
+}
+
+/// Lasts as long as an `add` command runs.
+pub struct Adding<'a> {
+    owner: &'a Owner,
+    corpus: &'a str,
+}
+
+impl Drop for Adding<'_> {
+    fn drop(&mut self) {
+        let mut adding = self.owner.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = adding.iter().position(|corpus| corpus == self.corpus) {
+            adding.swap_remove(at);
+        }
+    }
 }
 
 impl Owner {
@@ -54,11 +71,21 @@ impl Owner {
         stores.sweep().await?;
         // What an earlier process was working on when it ended.
         stores.catalog.fail_interrupted().await?;
-        Ok(Self { data, stores, engine: Mutex::default() })
+        Ok(Self { data, stores, engine: Mutex::default(), adding: StdMutex::default() })
     }
 
     pub fn catalog(&self) -> &Catalog {
         &self.stores.catalog
+    }
+
+    /// Lets others see what is going to be made of a corpus, before it has a row.
+    pub fn begin_adding<'a>(&'a self, corpus: &'a str) -> Adding<'a> {
+        self.adding.lock().unwrap_or_else(PoisonError::into_inner).push(corpus.to_owned());
+        Adding { owner: self, corpus }
+    }
+
+    pub fn is_adding(&self, corpus: &str) -> bool {
+        self.adding.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|name| name == corpus)
     }
 
     /// The model that the settings name, loaded at most once.

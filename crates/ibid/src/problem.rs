@@ -113,6 +113,8 @@ fn of_ingest(error: &ingest::Error) -> Option<(u16, &'static str)> {
     match error {
         Error::NothingFound { .. } => Some((422, "nothing_found")),
         Error::SamePath { .. } => Some((409, "same_path")),
+        Error::OtherPlace { .. } => Some((409, "other_place")),
+        Error::StoredName { .. } => Some((422, "bad_name")),
         Error::Missing { .. } | Error::Damaged { .. } | Error::Encoding { .. } => Some((500, "damaged_data")),
         Error::Archive { .. } => Some((422, "bad_archive")),
         Error::ArchiveVersion { .. } => Some((409, "other_archive_version")),
@@ -135,6 +137,7 @@ fn of_answer(error: &answer::Error) -> Option<(u16, &'static str)> {
         Error::EmptyQuestion => Some((422, "empty_question")),
         Error::QuestionTooLong { .. } | Error::OutputTooLong { .. } => Some((413, "too_long")),
         Error::NothingToAsk { .. } => Some((409, "nothing_to_ask")),
+        Error::StillReading { .. } => Some((409, "still_reading")),
         Error::OtherModel { .. } | Error::OtherKv { .. } => Some((409, "different_model")),
         Error::OtherRows { .. } => Some((409, "outdated_kv")),
         Error::CannotReplay { .. } => Some((409, "cannot_replay")),

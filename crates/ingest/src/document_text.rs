@@ -31,6 +31,17 @@ pub(crate) struct StoredBlobs {
     pub tokens: Blob,
 }
 
+impl StoredBlobs {
+    pub fn names(&self) -> StoredText {
+        StoredText {
+            text: self.text.digest,
+            pages: Some(self.pages.digest),
+            boxes: self.boxes.map(|boxes| boxes.digest),
+            tokens: Some(self.tokens.digest),
+        }
+    }
+}
+
 impl Library {
     /// Reads and checks a text. Errors: [`Error::Missing`], [`Error::Damaged`], [`Error::Encoding`].
     pub fn document_text(&self, stored: &StoredText) -> Result<DocumentText> {

@@ -15,15 +15,29 @@ pub enum Error {
     #[error("found no files in {}; hidden and git-ignored files are passed over", inputs.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "))]
     NothingFound { inputs: Vec<PathBuf> },
     #[error(
-        "{} and {} would both become the document {document:?}; add them to two corpora or rename one",
+        "{} and {} would both become the document {document:?}; add one of them by itself under another name with \
+         --as NAME",
         first.display(), second.display()
     )]
     SamePath { document: String, first: PathBuf, second: PathBuf },
+    #[error(
+        "{document} of corpus {corpus:?} was added from {stored}, not from {found}{}; add it under another name with \
+         --as NAME, or let it take the place of what is stored with --replace",
+        match others { 0 => String::new(), n => format!(", and {n} more like it") }
+    )]
+    OtherPlace { corpus: String, document: String, stored: String, found: String, others: u64 },
+    #[error(
+        "{name:?} cannot be the name of what is added; give one name without slashes, for one file or folder"
+    )]
+    StoredName { name: String },
     #[error("cannot {operation} {}: {source}; check free disk space and permissions", path.display())]
     Io { operation: &'static str, path: PathBuf, source: std::io::Error },
-    #[error("{kind} file {} is missing; remove its document and add it again", path.display())]
+    #[error("{kind} file {} is missing; add the file of its document again, which ibid verify names", path.display())]
     Missing { kind: BlobKind, path: PathBuf },
-    #[error("{kind} file {} is damaged: it hashes to {got}, its name is {expected}; remove its document and add it again", path.display())]
+    #[error(
+        "{kind} file {} is damaged: it hashes to {got}, its name is {expected}; add the file of its document again, \
+         which ibid verify names", path.display()
+    )]
     Damaged { kind: BlobKind, path: PathBuf, expected: Digest, got: Digest },
     #[error("{kind} file {} holds what this program never writes: {detail}; remove its document and add it again", path.display())]
     Encoding { kind: BlobKind, path: PathBuf, detail: String },
@@ -76,4 +90,11 @@ pub enum Error {
     Extract { document: String, source: corpus::ExtractError },
     #[error("{document:?}: {source}")]
     Tokens { document: String, source: Box<corpus::tokens::TokenizerError> },
+}
+
+impl Error {
+    /// Stored bytes are lost or are not what their name says.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::Damaged { .. })
+    }
 }

@@ -167,6 +167,7 @@ fn plan(manifest: &Manifest) -> Plan {
     let added = manifest.documents.iter().map(|document| FoundFile {
         path: document.path.clone(),
         file: NewFile { sha256: document.original.digest, bytes: document.original.bytes },
+        place: None,
     });
     Plan { added: added.collect(), ..Plan::default() }
 }

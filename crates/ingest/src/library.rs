@@ -80,7 +80,7 @@ impl Library {
         let digest = Digest(*blake3::hash(bytes).as_bytes());
         let blob = Blob { digest, bytes: bytes.len() as u64 };
         let path = self.path(kind, digest);
-        if !self.holds(&path, blob.bytes)? {
+        if !self.holds(kind, blob)? {
             let mut temporary = Temporary::create(self.clone())?;
             temporary.write(bytes)?;
             temporary.rename(&path)?;
@@ -90,13 +90,13 @@ impl Library {
     }
 
     /// Keeps what `from` holds under the digest it must have; durable when this returns. `from` is not read when that
-    /// is kept already.
+    /// is kept already and sound.
     ///
     /// Errors: [`Error::Damaged`] when it hashes to something else, [`Error::Input`] when it cannot be read; nothing
     /// is kept then.
     pub(crate) fn put_expected(&self, kind: BlobKind, expected: Blob, from: &mut dyn io::Read) -> Result<()> {
         let path = self.path(kind, expected.digest);
-        if !self.holds(&path, expected.bytes)? {
+        if !self.holds(kind, expected)? {
             let mut temporary = Temporary::create(self.clone())?;
             let mut hasher = Hasher::of(kind);
             let source = temporary.path.clone();
@@ -114,11 +114,10 @@ impl Library {
     }
 
     /// Keeps a copy of the user's file under the SHA-256 of the bytes that were read; durable when this returns.
-    /// `expected`: what it hashed to before; when that is kept already, the file is not read again.
+    /// `expected`: what it hashed to before; when that is kept already and sound, the file is not read again.
     pub fn put_original(&self, source: &Path, expected: NewFile) -> Result<NewFile> {
-        let path = self.path(BlobKind::Original, expected.sha256);
-        if self.holds(&path, expected.bytes)? {
-            self.make_durable(&path)?;
+        if self.holds_original(expected)? {
+            self.make_durable(&self.path(BlobKind::Original, expected.sha256))?;
             return Ok(expected);
         }
         let mut temporary = Temporary::create(self.clone())?;
@@ -131,12 +130,7 @@ impl Library {
 
     /// The whole of an object. Errors: [`Error::Missing`], [`Error::Damaged`].
     pub fn read(&self, kind: BlobKind, digest: Digest) -> Result<Vec<u8>> {
-        let path = self.path(kind, digest);
-        let file = match self.storage.open(&path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Error::Missing { kind, path }),
-            Err(e) => return Err(io_error("open", &path, e)),
-        };
+        let (path, file) = self.open_object(kind, digest)?;
         let failed = |e| io_error("read", &path, e);
         let mut bytes = vec![0; file.len().map_err(failed)? as usize];
         let read = file.read_at(0, &mut bytes).map_err(failed)?;
@@ -145,6 +139,32 @@ impl Library {
         hasher.update(&bytes);
         let got = hasher.digest();
         if got == digest { Ok(bytes) } else { Err(Error::Damaged { kind, path, expected: digest, got }) }
+    }
+
+    /// Reads an object, a piece at a time, and compares it with its name. Errors: [`Error::Missing`],
+    /// [`Error::Damaged`].
+    pub fn check(&self, kind: BlobKind, digest: Digest) -> Result<()> {
+        let (path, file) = self.open_object(kind, digest)?;
+        let (mut hasher, mut buffer, mut at) = (Hasher::of(kind), vec![0; CHUNK], 0);
+        loop {
+            let read = file.read_at(at, &mut buffer).map_err(|e| io_error("read", &path, e))?;
+            hasher.update(&buffer[..read]);
+            at += read as u64;
+            if read < buffer.len() {
+                break;
+            }
+        }
+        let got = hasher.digest();
+        if got == digest { Ok(()) } else { Err(Error::Damaged { kind, path, expected: digest, got }) }
+    }
+
+    fn open_object(&self, kind: BlobKind, digest: Digest) -> Result<(PathBuf, Box<dyn StoredFile>)> {
+        let path = self.path(kind, digest);
+        match self.storage.open(&path) {
+            Ok(file) => Ok((path, file)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(Error::Missing { kind, path }),
+            Err(e) => Err(io_error("open", &path, e)),
+        }
     }
 
     /// Bytes of an object; `None` when it is not there.
@@ -200,13 +220,19 @@ impl Library {
         Ok(NamedOriginal { path, _folder: folder })
     }
 
-    /// A file of the right length: half-written ones never get a final name.
-    fn holds(&self, path: &Path, bytes: u64) -> Result<bool> {
-        match self.storage.open(path).and_then(|file| file.len()) {
-            Ok(found) => Ok(found == bytes),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(e) => Err(io_error("open", path, e)),
+    /// Whether an object is there and sound: one that is damaged is written again like one that is not there.
+    fn holds(&self, kind: BlobKind, blob: Blob) -> Result<bool> {
+        if self.size(kind, blob.digest)? != Some(blob.bytes) {
+            return Ok(false);
         }
+        match self.check(kind, blob.digest) {
+            Err(error) if error.is_damage() => Ok(false),
+            checked => checked.map(|()| true),
+        }
+    }
+
+    fn holds_original(&self, file: NewFile) -> Result<bool> {
+        self.holds(BlobKind::Original, Blob { digest: file.sha256, bytes: file.bytes })
     }
 
     fn make_fan_out(&self, path: &Path) -> Result<()> {
@@ -261,7 +287,7 @@ impl Library {
     pub(crate) fn keep(&self, received: Received) -> Result<NewFile> {
         let Received { temporary, file } = received;
         let path = self.path(BlobKind::Original, file.sha256);
-        if !self.holds(&path, file.bytes)? {
+        if !self.holds_original(file)? {
             temporary.rename(&path)?;
         }
         self.make_durable(&path)?;
@@ -424,6 +450,39 @@ fn io_error(operation: &'static str, path: &Path, source: io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_damaged_is_written_again_by_whoever_brings_it() {
+        let root = tempfile::tempdir().unwrap();
+        let library = Library::open(Arc::new(kv::Disk), root.path()).unwrap();
+        let source = root.path().join("a.txt");
+        fs::write(&source, "text").unwrap();
+        let file = hash_file(&source, |_| Ok(())).unwrap();
+        let receive = || {
+            let mut incoming = library.incoming().unwrap();
+            incoming.write(b"text").unwrap();
+            library.keep(incoming.finish()).unwrap();
+        };
+        let original = (BlobKind::Original, file.sha256);
+        let text = (BlobKind::Text, Digest(*blake3::hash(b"text").as_bytes()));
+        let expected = Blob { digest: text.1, bytes: 4 };
+        let writers: [(_, &dyn Fn()); 4] = [
+            (original, &|| assert_eq!(library.put_original(&source, file).unwrap(), file)),
+            (original, &receive),
+            (text, &|| assert_eq!(library.put(BlobKind::Text, b"text").unwrap(), expected)),
+            (text, &|| library.put_expected(BlobKind::Text, expected, &mut &b"text"[..]).unwrap()),
+        ];
+        for ((kind, digest), write) in writers {
+            for damage in [Some("tixt"), Some("te"), None] {
+                write();
+                let path = library.path(kind, digest);
+                damage.map_or_else(|| fs::remove_file(&path), |bytes| fs::write(&path, bytes)).unwrap();
+                assert!(library.check(kind, digest).unwrap_err().is_damage());
+                write();
+                library.check(kind, digest).unwrap();
+            }
+        }
+    }
 
     #[test]
     fn an_original_lies_under_any_name_that_strangers_give_it() {

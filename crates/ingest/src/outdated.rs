@@ -22,7 +22,8 @@ impl Ingest {
             plan.missing.retain(others);
             let file = document.version.file;
             let file = NewFile { sha256: file.sha256, bytes: file.bytes };
-            plan.changed.push(FoundFile { path: document.path.clone(), file });
+            let place = document.version.place;
+            plan.changed.push(FoundFile { path: document.path.clone(), file, place });
             outdated.push(document.path);
         }
         Ok(outdated)
@@ -59,12 +60,15 @@ impl Ingest {
         Ok(outdated)
     }
 
-    /// Whether the stored tokens of a document are the open tokenizer's: they spell its text.
+    /// Whether the stored tokens of a document are sound and the open tokenizer's: they spell its text.
     pub(crate) async fn spells(&self, document: &Document) -> Result<bool> {
         let Some(stored) = document.version.stored else { return Ok(true) };
         let (library, engine) = (self.stores.library.clone(), self.engine.clone());
         blocking(move || {
-            let text = library.document_text(&stored)?;
+            let text = match library.document_text(&stored) {
+                Err(error) if error.is_damage() => return Ok(false),
+                text => text?,
+            };
             Ok(engine.tokenizer().decode(&text.token_ids).is_ok_and(|spelt| spelt == text.text))
         })
         .await?

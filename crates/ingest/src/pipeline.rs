@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Error, Result, Stage, Stores,
-    discover::{Discovered, discover},
+    discover::{Discovered, discover, lossy},
     library::hash_file,
     prefill::Repaired,
     progress::Meter,
@@ -38,8 +38,12 @@ pub struct Ingest {
     pub kv_bytes_per_owner: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AddOptions {
+    /// What the one file or folder is called in the corpus instead of its own name.
+    pub name: Option<String>,
+    /// Files may take the place of documents of the same path that were found elsewhere.
+    pub replace: bool,
     /// Remove documents whose files are gone from the folders named. Others are never touched.
     pub prune: bool,
     /// Try again what was refused before, although its bytes are the same.
@@ -95,11 +99,13 @@ pub struct AddReport {
     pub unchanged: u64,
     /// Document paths in the corpus whose files are gone, kept without `prune`.
     pub missing: Vec<String>,
-    /// Among the added and changed.
+    /// Among the added, the changed and the unchanged.
     pub refused: Vec<Refused>,
     pub skipped: Vec<Skipped>,
     /// What `verify` had set aside, read again.
     pub repaired: Vec<Repaired>,
+    /// Document paths, among the unchanged and the changed, whose stored original or text was damaged or lost.
+    pub restored: Vec<String>,
     /// Document paths, among the changed, whose KV was made by another tokenizer, chat template or numerics.
     pub outdated: Vec<String>,
     /// Tokens computed in this run, document headers included.
@@ -108,13 +114,22 @@ pub struct AddReport {
     pub bytes_freed: u64,
 }
 
+impl AddReport {
+    /// Files were found, and none of them can be asked about.
+    pub fn nothing_readable(&self) -> bool {
+        let unreadable = self.refused.len() as u64;
+        let documents = self.added + self.changed + self.unchanged;
+        documents <= unreadable && documents + self.skipped.len() as u64 > 0
+    }
+}
+
 impl Ingest {
     /// Adds files and folders to a corpus; one commit makes the result visible. Repeating it after an interruption
     /// goes on where it stopped. Segments that were lost since are computed again. `progress` is called a few times
     /// a second and may stop the work.
     ///
     /// Errors: [`Error::Interrupted`] keeps what was done, [`Error::Cancelled`] throws it away; bad documents are
-    /// no errors but part of the report.
+    /// no errors but part of the report; [`Error::OtherPlace`] and its kin, before anything is changed.
     pub async fn add(
         &self,
         corpus: &Corpus,
@@ -124,7 +139,7 @@ impl Ingest {
     ) -> Result<AddReport> {
         let _adding = self.stores.adding.lock().await;
         let corpus = self.stores.catalog.corpus(&corpus.owner, corpus.id.as_str()).await?;
-        let mut report = self.take_in(&corpus, inputs, options, &mut Watch::new(progress)).await?;
+        let mut report = self.take_in(&corpus, inputs, &options, &mut Watch::new(progress)).await?;
         report.repaired = self.repair(&corpus, &mut Watch::new(progress)).await?;
         report.tokens_prefilled += report.repaired.iter().map(|repaired| repaired.tokens).sum::<u64>();
         Ok(report)
@@ -134,20 +149,27 @@ impl Ingest {
         &'a self,
         corpus: &Corpus,
         inputs: &[PathBuf],
-        options: AddOptions,
+        options: &AddOptions,
         watch: &mut Watch<'a>,
     ) -> Result<AddReport> {
-        let named = inputs.to_vec();
-        let mut found = blocking(move || discover(&named)).await??;
+        let (named, name) = (inputs.to_vec(), options.name.clone());
+        let mut found = blocking(move || discover(&named, name.as_deref())).await??;
+        if !options.replace {
+            self.check_places(corpus, &found).await?;
+        }
         self.stores.catalog.bind_model(&corpus.id, &self.model()).await?;
         let hashed = self.hash(&mut found, watch).await?;
         let mut plan = self.plan(corpus, &found, hashed, options).await?;
+        self.note_places(&plan, &found).await?;
+        let restored = self.restore(&mut plan, &found, watch).await?;
         let outdated = self.plan_outdated(corpus, &mut plan).await?;
         let mut report = AddReport {
             corpus_version: corpus.version,
+            restored,
             outdated,
             unchanged: plan.unchanged.len() as u64,
             missing: paths(&plan.missing),
+            refused: self.still_refused(&plan).await?,
             skipped: found.skipped.clone(),
             ..AddReport::default()
         };
@@ -194,7 +216,8 @@ impl Ingest {
         self.check_quota(corpus).await?;
         self.prefill_documents(corpus, task, report, watch).await?;
         let staged = self.stores.catalog.staged(job).await?;
-        report.refused = staged.iter().filter_map(refused).collect();
+        report.refused.extend(staged.iter().filter_map(refused));
+        report.refused.sort_by(|a, b| a.path.cmp(&b.path));
         watch.tell(Meter::new(Stage::Publish, 0, staged.len() as u64).progress(0)).await?;
         let published = self.publish(corpus, job).await?;
         let freed = self.stores.collect(&corpus.id, published.corpus_version).await?;
@@ -213,13 +236,13 @@ impl Ingest {
         let mut meter = Meter::new(Stage::Hash, 0, found.files.len() as u64);
         let mut hashed = Vec::new();
         for (path, source) in &found.files {
-            let (source, name, limits) = (source.clone(), path.clone(), self.limits.clone());
+            let (at, name, limits) = (source.clone(), path.clone(), self.limits.clone());
             let hash = move || {
-                corpus::extract::look(&source, &name, &limits).map_err(|error| error.to_string())?;
-                hash_file(&source, |_| Ok(())).map_err(|error| error.to_string())
+                corpus::extract::look(&at, &name, &limits).map_err(|error| error.to_string())?;
+                hash_file(&at, |_| Ok(())).map_err(|error| error.to_string())
             };
             match blocking(hash).await? {
-                Ok(file) => hashed.push(FoundFile { path: path.clone(), file }),
+                Ok(file) => hashed.push(FoundFile { path: path.clone(), file, place: Some(lossy(source)) }),
                 Err(reason) => found.skipped.push(Skipped { path: path.clone(), reason }),
             }
             meter.add(1);
@@ -234,11 +257,15 @@ impl Ingest {
         corpus: &Corpus,
         found: &Discovered,
         hashed: Vec<FoundFile>,
-        options: AddOptions,
+        options: &AddOptions,
     ) -> Result<Plan> {
         let files: BTreeMap<String, NewFile> = hashed.iter().map(|f| (f.path.clone(), f.file)).collect();
         let mut plan = self.stores.catalog.plan_ingest(&corpus.id, hashed).await?;
-        plan.missing.retain(|known| found.covers(&known.path));
+        plan.missing.retain(|known| {
+            // What is replaced is spoken for wherever it came from.
+            let place = known.place.as_deref().filter(|_| !options.replace);
+            found.covers(&known.path, place)
+        });
         if options.prune {
             plan.removed = std::mem::take(&mut plan.missing);
         }
@@ -247,11 +274,20 @@ impl Ingest {
                 plan.unchanged.into_iter().partition(|known| known.state != State::Ready);
             plan.unchanged = unchanged;
             plan.changed.extend(Vec::into_iter(again).filter_map(|known: Known| {
-                let file = *files.get(&known.path)?;
-                Some(FoundFile { path: known.path, file })
+                let (file, place) = (*files.get(&known.path)?, found.place(&known.path));
+                Some(FoundFile { path: known.path, file, place })
             }));
         }
         Ok(plan)
+    }
+
+    /// Unchanged documents that hold nothing to ask about.
+    async fn still_refused(&self, plan: &Plan) -> Result<Vec<Refused>> {
+        let mut still = Vec::new();
+        for known in plan.unchanged.iter().filter(|known| known.state != State::Ready) {
+            still.extend(refused(&self.stores.catalog.version(known.version).await?));
+        }
+        Ok(still)
     }
 
     /// The ingest of this corpus that was interrupted or failed, if any.
@@ -269,7 +305,7 @@ impl Ingest {
         mut plan: Plan,
         found: &Discovered,
         resume: Option<Id>,
-        options: AddOptions,
+        options: &AddOptions,
         watch: &mut Watch<'_>,
     ) -> Result<Id> {
         let _changing = self.stores.library.changing.lock().await;
@@ -281,7 +317,8 @@ impl Ingest {
             meter.add(1);
             watch.tell(meter.progress(0)).await?;
         }
-        let folders: Vec<_> = found.scopes.iter().map(|scope| scope.trim_end_matches('/')).collect();
+        let folders: Vec<_> =
+            found.scopes.iter().map(|scope| scope.documents.trim_end_matches('/')).collect();
         let start = match resume {
             Some(job) => Start::Resume(job),
             None => {

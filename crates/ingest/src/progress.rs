@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// The stages of an ingest in order, and those of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// Reading the segments that an archive will hold.
+    /// Reading what is stored to see whether it is sound.
     Check,
     /// Writing an archive.
     Pack,
@@ -39,9 +39,8 @@ impl Stage {
     /// What `done` and `total` count.
     pub fn unit(self) -> &'static str {
         match self {
-            Self::Check => "segments",
             Self::Pack | Self::Unpack => "bytes",
-            Self::Hash | Self::Store => "files",
+            Self::Check | Self::Hash | Self::Store => "files",
             Self::Extract | Self::Publish => "documents",
             Self::Prefill => "tokens",
         }

@@ -84,6 +84,21 @@ impl Ingest {
         Ok(())
     }
 
+    /// Writes the damaged text of a document again, from its original. False when the parsers of this program make
+    /// another one of it: the document has to be read anew then.
+    pub(crate) async fn rewrite_text(&self, document: &Document) -> Result<bool> {
+        let extracted = match self.extract(document, &Texts::default()).await? {
+            Ok(extracted) if extracted.state == corpus::State::Ready => extracted,
+            _ => return Ok(false),
+        };
+        let (extracted, prepared) = self.prepare(document, extracted).await?;
+        let library = self.stores.library.clone();
+        let _changing = self.stores.library.changing.lock().await;
+        self.check_there(document.version.id).await?;
+        let stored = blocking(move || library.put_document_text(&extracted, &prepared.tokens)).await??;
+        Ok(Some(stored.names()) == document.version.stored)
+    }
+
     /// To be called under `library.changing` before files of a document version are written: nothing would delete those
     /// of one that was removed meanwhile.
     pub(crate) async fn check_there(&self, version: VersionId) -> Result<()> {

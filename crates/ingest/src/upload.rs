@@ -35,8 +35,9 @@ impl Ingest {
         let _changing = self.stores.library.changing.lock().await;
         let library = self.stores.library.clone();
         let found = blocking(move || {
-            let keep =
-                |upload: Upload| Ok(FoundFile { path: upload.path, file: library.keep(upload.received)? });
+            let keep = |upload: Upload| {
+                Ok(FoundFile { path: upload.path, file: library.keep(upload.received)?, place: None })
+            };
             uploads.into_iter().map(keep).collect::<Result<Vec<_>>>()
         })
         .await??;

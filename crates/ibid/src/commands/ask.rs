@@ -4,6 +4,7 @@ use crate::{
     cli::{self, Ask},
     event::Out,
     owner::{Exit, Owner},
+    problem::Failure,
     rest,
     settings::Settings,
 };
@@ -14,7 +15,12 @@ use scout::{Cancel, Sampling};
 use std::time::Duration;
 
 pub async fn run(owner: &Owner, settings: &Settings, args: &Ask, out: &Out) -> Result<Exit> {
-    let corpus = owner.catalog().corpus(LOCAL_OWNER, &args.corpus).await?;
+    let corpus = match owner.catalog().corpus(LOCAL_OWNER, &args.corpus).await {
+        Err(catalog::Error::NotFound { .. }) if owner.is_adding(&args.corpus) => {
+            return Err(not_begun(&args.corpus).into());
+        }
+        found => found?,
+    };
     let ingest = owner.ingest(settings, out).await?;
     let defaults = AskRequest::new(&args.question, mode(args.mode));
     let request = AskRequest {
@@ -34,6 +40,12 @@ pub async fn run(owner: &Owner, settings: &Settings, args: &Ask, out: &Out) -> R
         Grounding::NotInCorpus => Exit::NotInCorpus,
         Grounding::Supported | Grounding::PartlySupported => Exit::Done,
     })
+}
+
+/// The corpus is made when the model is loaded, which can take minutes.
+fn not_begun(corpus: &str) -> Failure {
+    let detail = format!("corpus {corpus:?} is just being made and has nothing to ask yet; ask again later");
+    Failure::new(409, "still_reading", detail)
 }
 
 /// Ends with Ctrl-C, or when nobody listens any more.

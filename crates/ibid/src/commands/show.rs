@@ -91,6 +91,9 @@ fn show_document(document: &Document, out: &Out) {
     out.line(summary(document));
     out.line(format_args!("id {}, version {}, {}", document.id, version.number, version.media_type));
     out.line(format_args!("title {:?}, {} characters", version.title, version.characters));
+    if let Some(place) = &version.place {
+        out.line(format_args!("from {}", rest::label(place)));
+    }
     for warning in version.warnings.as_array().into_iter().flatten() {
         out.line(format_args!("warning: {}", rest::warning(warning)));
     }

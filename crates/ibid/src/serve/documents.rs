@@ -284,7 +284,7 @@ mod tests {
         let secret = catalog.create_corpus(LOCAL_OWNER, "secret").await.unwrap().id;
         let open = catalog.create_corpus(LOCAL_OWNER, "open").await.unwrap().id;
         let sha256 = Digest([7; 32]);
-        let file = FoundFile { path: "a.txt".into(), file: NewFile { sha256, bytes: 1 } };
+        let file = FoundFile { path: "a.txt".into(), file: NewFile { sha256, bytes: 1 }, place: None };
         let plan = Plan { added: vec![file], ..Plan::default() };
         let start = Start::Queue { kind: JobKind::Ingest, params: serde_json::Value::Null };
         catalog.begin_ingest(LOCAL_OWNER, &secret, &plan, start).await.unwrap();

@@ -3,7 +3,7 @@
 use std::{fs, ops::ControlFlow, sync::Mutex};
 
 use catalog::State;
-use ingest::{AddOptions, Error, MAX_PART_TOKENS, Stage, document_header};
+use ingest::{AddOptions, AddReport, Error, MAX_PART_TOKENS, Stage, document_header};
 use kv::SegmentId;
 
 use crate::workplace::{Workplace, open_engine, prose};
@@ -63,7 +63,13 @@ async fn a_repeated_add_takes_only_what_changed_and_prunes_when_asked() {
     place.write("bad.txt", "");
     place.add().await;
     let again = place.add().await;
-    assert_eq!((again.job, again.unchanged, again.corpus_version, again.tokens_prefilled), (None, 3, 1, 0));
+    assert_eq!((&again.job, again.unchanged, again.corpus_version, again.tokens_prefilled), (&None, 3, 1, 0));
+    let refused = |report: &AddReport| report.refused.iter().map(|r| r.path.clone()).collect::<Vec<_>>();
+    assert_eq!(refused(&again), ["reports/bad.txt"], "it has not become readable");
+    place.write("also bad.txt", "");
+    assert_eq!(refused(&place.add().await), ["reports/also bad.txt", "reports/bad.txt"]);
+    fs::remove_file(place.folder().join("also bad.txt")).unwrap();
+    place.add_with(AddOptions { prune: true, ..Default::default() }).await.unwrap();
 
     let retried = place.add_with(AddOptions { retry_refused: true, ..Default::default() }).await.unwrap();
     assert_eq!((retried.changed, retried.unchanged, retried.refused.len()), (1, 2, 1));

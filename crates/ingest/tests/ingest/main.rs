@@ -3,6 +3,7 @@
 mod add;
 mod archive;
 mod hostile_archive;
+mod place;
 mod power_cut;
 mod powered;
 mod rebuild;

@@ -2,6 +2,7 @@
 
 use std::{fs, ops::ControlFlow, sync::Arc};
 
+use catalog::{BlobKind, Extraction, State};
 use ingest::{Error, Progress};
 use kv::{PageBuf, SegmentId};
 use scout::{Engine, Numerics};
@@ -52,6 +53,66 @@ async fn a_damaged_segment_is_set_aside_and_computed_again_bit_for_bit() {
     let other = place.ingest.rebuild_segment(document.version.id, part.idx, &go_on).await.unwrap_err();
     assert!(matches!(other, Error::OtherSegment { .. }), "{other}");
     assert!(place.ingest.stores.kv.verify(&id).unwrap(), "the good one stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_or_lost_file_of_an_unchanged_document_is_made_again() {
+    let place = Workplace::new().await;
+    place.write("a.md", &format!("# Rye\n\n{}", prose("rye", 20)));
+    place.write("b.txt", &prose("oats", 5));
+    place.add().await;
+    let before = place.kept_files();
+    let version = place.document("reports/a.md").await.version;
+    let stored = version.stored.unwrap();
+    let files = [
+        (BlobKind::Original, version.file.sha256),
+        (BlobKind::Text, stored.text),
+        (BlobKind::Pages, stored.pages.unwrap()),
+        (BlobKind::Tokens, stored.tokens.unwrap()),
+    ];
+    for (kind, digest) in files {
+        let path = place.ingest.stores.library.path(kind, digest);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[0] ^= 1;
+        for damage in [Some(bytes), None] {
+            damage.map_or_else(|| fs::remove_file(&path), |bytes| fs::write(&path, bytes)).unwrap();
+            let report = place.add().await;
+            assert_eq!((report.restored, report.unchanged), (vec!["reports/a.md".to_owned()], 2), "{kind}");
+            assert!(place.kept_files() == before, "{kind}: the same bytes in the same files");
+        }
+    }
+    assert_eq!(place.document("reports/a.md").await.version.id, version.id);
+    assert_eq!(place.add().await.restored, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_text_that_the_parsers_do_not_make_any_more_is_read_anew() {
+    let place = Workplace::new().await;
+    place.write("a.txt", &prose("rye", 5));
+    place.add().await;
+    let stores = &place.ingest.stores;
+    let version = place.document("reports/a.txt").await.version;
+    let text = stores.library.put(BlobKind::Text, b"As another parser had it.").unwrap();
+    let found = Extraction {
+        title: version.title,
+        media_type: version.media_type,
+        state: State::Ready,
+        text: Some(text),
+        pages_blob: None,
+        boxes: None,
+        tokens_blob: None,
+        characters: text.bytes,
+        pages: 0,
+        tokens: 1,
+        warnings: serde_json::json!([]),
+        error: None,
+    };
+    stores.catalog.register_extraction(version.id, &found).await.unwrap();
+    fs::remove_file(stores.library.path(BlobKind::Text, text.digest)).unwrap();
+    let report = place.add().await;
+    assert_eq!((report.changed, report.unchanged, report.restored.len()), (1, 0, 1));
+    let version = place.document("reports/a.txt").await.version;
+    assert_eq!(stores.library.document_text(&version.stored.unwrap()).unwrap().text, prose("rye", 5));
 }
 
 /// A segment's name says nothing of the layers it holds: a stranger's archive may bring a sound file of the right name.
