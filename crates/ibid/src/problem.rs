@@ -141,6 +141,7 @@ fn of_answer(error: &answer::Error) -> Option<(u16, &'static str)> {
         Error::SegmentMissing { .. } | Error::NotRebuilt { .. } => Some((500, "damaged_data")),
         Error::SaidOtherwise => Some((409, "said_otherwise")),
         Error::QuestionFile { .. } => Some((422, "bad_question_file")),
+        Error::EvalOption { .. } | Error::ExactQuote => Some((400, "bad_option")),
         Error::Engine(inner) => of_engine(inner),
         Error::Catalog(inner) => Some(of_catalog(inner)),
         Error::Ingest(inner) => of_ingest(inner),
