@@ -75,6 +75,9 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<(u16, &'static 
     if let Some(failure) = cause.downcast_ref::<Failure>() {
         return Some((failure.status, failure.code));
     }
+    if cause.is::<base::CorpusNameError>() {
+        return Some((422, "bad_name"));
+    }
     if let Some(error) = cause.downcast_ref::<catalog::Error>() {
         return Some(of_catalog(error));
     }
