@@ -22,8 +22,14 @@ pub async fn run(owner: &Owner, settings: &Settings, args: &Add, out: &Out) -> R
             return Err(Failure::new(404, "not_found", detail).into());
         }
     }
+    let name = args.corpus.trim();
+    // One that exists may be named by its id.
+    if let Err(catalog::Error::NotFound { .. }) = owner.catalog().corpus(LOCAL_OWNER, name).await {
+        base::corpus_name(name)?;
+    }
     let ingest = owner.ingest(settings, out).await?;
-    let corpus = find_or_make(owner, &args.corpus).await?;
+    let corpus = find_or_make(owner, name).await?;
+    answer::check_model(&ingest, &corpus)?;
     let options = AddOptions { prune: args.prune, retry_refused: args.retry };
     let report = ingest.add(&corpus, &args.paths, options, &|progress| tell(progress, out)).await?;
     summarise(&corpus, &report, out);
