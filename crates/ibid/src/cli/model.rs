@@ -53,8 +53,14 @@ pub struct Convert {
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
-#[command(after_help = "Example:\n  ibid model inspect --model SmolLM2-135M-Instruct.Q4_1.gguf")]
+#[command(
+    after_help = "Examples:\n  ibid model inspect\n  ibid model inspect SmolLM2-135M-Instruct.Q4_1.gguf --tensors\n  ibid model inspect ./Scout-int4"
+)]
 pub struct Inspect {
+    /// The model; the same as --model
+    #[arg(value_name = "PATH|NAME", conflicts_with = "model")]
+    #[serde(default)]
+    pub which: Option<String>,
     /// Also list every tensor
     #[arg(long)]
     pub tensors: bool,
