@@ -1,6 +1,9 @@
 //! `ibid model …`: what can be typed.
 
-use crate::commands::model::plan::{KvType, ModelPreset, WeightType};
+use crate::commands::model::{
+    plan::{KvType, ModelPreset},
+    planned_weights::WeightType,
+};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -92,7 +95,7 @@ pub struct Logits {
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[command(
-    after_help = "Examples:\n  ibid model plan 1000000\n  ibid model plan 10000000 --of llama-4-scout --weights int4 --kv int8"
+    after_help = "Examples:\n  ibid model plan 1000000\n  ibid model plan 10000000 --of llama-4-scout --weights int4_experts --kv int8"
 )]
 pub struct ModelPlan {
     /// Tokens of the documents; English has about one for every 4.5 characters

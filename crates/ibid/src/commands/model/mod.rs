@@ -7,6 +7,7 @@ mod hub;
 pub mod inspect;
 pub mod logits;
 pub mod plan;
+pub mod planned_weights;
 
 use crate::{data_folder::DataFolder, problem::Failure, settings::Settings};
 use std::path::{Path, PathBuf};
