@@ -98,6 +98,9 @@ async fn run(cli: Cli, out: &Out) -> Result<()> {
     let Cli { global, mut command } = cli;
     command.resolve_paths(&std::env::current_dir().context("cannot find the working directory")?);
     let data = DataFolder::open(&data_path(&global)?)?;
+    if let Some(warning) = data.open_to_others()? {
+        out.note(format!("warning: {warning}"));
+    }
     if owner::run_without_owner(&data, &global, &command, out).await.is_some() {
         return Ok(());
     }
