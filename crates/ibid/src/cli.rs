@@ -35,7 +35,8 @@ pub struct Global {
     /// Data folder; default: the platform's data directory
     #[arg(long, global = true, env = "IBID_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Model file, folder, or name of a fetched model; default: the default model, or the only one fetched
+    /// Model file, folder, or name of a fetched model; default: that of the running service, else the default model, or the
+    /// only one fetched
     #[arg(long, global = true, value_name = "PATH|NAME")]
     pub model: Option<String>,
     /// What new KV is kept in; a corpus keeps one kind. Default: kv_dtype of the configuration
