@@ -249,7 +249,17 @@ fn one_gguf_file_of_a_repository() {
     assert_eq!(run.code, Some(0), "{run:?}");
     let path = bench.data().join("models/tiny.F16.gguf");
     assert!(fs::read(path).unwrap() == hub.seen.files["tiny.F16.gguf"]);
-    assert_eq!(bench.json(["model", "inspect"])["container"], "Gguf");
+    let inspected = bench.json(["model", "inspect"]);
+    assert_eq!(inspected["container"], "Gguf");
+    for which in ["tiny.F16", "data/models/tiny.F16.gguf", "./data/models"] {
+        let run = bench.run(["--json", "model", "inspect", which]);
+        match which {
+            "./data/models" => run.fails(1, &["data/models", "is not a model"]),
+            _ => assert_eq!(run.object()["tensors"], inspected["tensors"], "{run:?}"),
+        }
+    }
+    let both = bench.run(["model", "inspect", "tiny.F16", "--model", "other"]);
+    both.fails(2, &["cannot be used with"]);
 }
 
 #[test]

@@ -5,7 +5,11 @@ use crate::{
     program::{Bench, Run, prefilled},
 };
 use serde_json::json;
-use std::{ffi::OsStr, fs};
+use std::{
+    ffi::OsStr,
+    fs::{self, File, Permissions},
+    os::unix::fs::PermissionsExt,
+};
 
 /// A corpus of one short document.
 fn one_document() -> Option<Bench> {
@@ -19,16 +23,19 @@ fn one_document() -> Option<Bench> {
 fn no_model_was_fetched() {
     let bench = Bench::without_model();
     bench.write("bees.txt", BEES);
-    bench.run(["add", "notes", "files"]).fails(1, &["no model was fetched yet", "ibid model fetch"]);
+    bench
+        .run(["add", "notes", "files"])
+        .fails(1, &["no model was fetched yet", "ibid model fetch", "--model PATH"]);
 }
 
 #[test]
 fn a_model_that_does_not_exist() {
     let bench = Bench::without_model();
     bench.write("bees.txt", BEES);
-    bench
-        .run(["add", "notes", "files", "--model", "nowhere.gguf"])
-        .fails(1, &["nowhere.gguf", "neither a path nor one of the fetched"]);
+    bench.run(["add", "notes", "files", "--model", "nowhere.gguf"]).fails(
+        1,
+        &["nowhere.gguf", "neither a path nor one of the fetched", "ibid model fetch", "--model PATH"],
+    );
 }
 
 #[test]
@@ -131,7 +138,7 @@ fn a_corpus_read_into_another_kv_type() {
     let answer = bench.json(["ask", "notes", HONEY_QUESTION, "--kv-dtype", "bf16"]);
     assert_eq!((prefilled(&answer), &answer["grounding"]), (0, &"supported".into()), "{answer:#}");
     bench.run(["ask", "notes", HONEY_QUESTION]).fails(1, &["notes", "bf16", "int8", "--kv-dtype bf16"]);
-    bench.run(["add", "notes", "files"]).fails(1, &["notes", "bf16 KV", "int8 KV"]);
+    bench.run(["add", "notes", "files"]).fails(1, &["notes", "bf16", "int8", "--kv-dtype bf16"]);
     fs::write(bench.data().join("config.toml"), "kv_dtype = 'bf16'\n").unwrap();
     assert_eq!(bench.ask("notes", HONEY_QUESTION)["text"], answer["text"]);
     fs::write(bench.data().join("config.toml"), "kv_dtype = 'bf16'\nnumerics = 'reference'\n").unwrap();
@@ -193,12 +200,12 @@ fn a_corrupt_model_file_is_named_and_nothing_is_read_with_it() {
     let whole = fs::read(bench.model()).unwrap();
     let mut wrong_kind = whole[..4096].to_vec();
     wrong_kind[4] = 0xee;
-    for (name, bytes) in [
-        ("empty.gguf", &[][..]),
-        ("text.gguf", b"this is no model"),
-        ("cut-in-header.gguf", &whole[..4096]),
-        ("cut-in-half.gguf", &whole[..whole.len() / 2]),
-        ("wrong-version.gguf", &wrong_kind),
+    for (name, bytes, words) in [
+        ("empty.gguf", &[][..], ["not a model", "give a .gguf file"]),
+        ("text.gguf", b"this is no model", ["not a model", "give a .gguf file"]),
+        ("cut-in-header.gguf", &whole[..4096], ["cut short", "fetch the file again"]),
+        ("cut-in-half.gguf", &whole[..whole.len() / 2], ["cut short", "fetched again"]),
+        ("wrong-version.gguf", &wrong_kind, ["version", "fetch it again"]),
     ] {
         let path = bench.path(name);
         fs::write(&path, bytes).unwrap();
@@ -211,7 +218,7 @@ fn a_corrupt_model_file_is_named_and_nothing_is_read_with_it() {
                 .arg(&path)
                 .args(["add", "notes", "files"]),
         );
-        run.fails(1, &[name]);
+        run.fails(1, &[name, words[0], words[1]]);
     }
     assert_eq!(bench.segments(), Vec::<std::path::PathBuf>::new());
 }
@@ -240,6 +247,63 @@ fn a_wrong_command_line_ends_with_two() {
         assert!(run.err.contains("Usage"), "{arguments:?}: {run:?}");
     }
     assert!(!bench.data().exists());
+}
+
+#[test]
+fn what_nobody_can_read_fails_and_what_nobody_reads_on_does_not() {
+    let bench = Bench::without_model();
+    for arguments in [&["list"][..], &["--json", "list"], &["serve", "--openapi"], &["--help"]] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let lost = Run::of(bench.command().args(arguments).stdout(full));
+        lost.fails(1, &["cannot write to standard output", "No space left"]);
+        let (reader, closed) = std::io::pipe().unwrap();
+        drop(reader);
+        let left = Run::of(bench.command().args(arguments).stdout(closed));
+        assert_eq!((left.code, left.err.as_str()), (Some(0), ""), "{arguments:?}: {left:?}");
+    }
+}
+
+#[test]
+fn a_corpus_of_a_name_that_the_service_refuses_too() {
+    let bench = Bench::without_model();
+    bench.write("bees.txt", BEES);
+    let words = ["is no name for a corpus", "give 1 to 200 characters on one line, not beginning with corp_"];
+    for name in ["", "  ", "a\nb", "corp_01K6ZJ8Q4T9GZC3N5W2V7XHRME", &"n".repeat(201)] {
+        bench.run(["add", name, "files"]).fails(1, &words);
+        bench.run(["import", "files/bees.txt", "--as", name]).fails(1, &words);
+    }
+    assert_eq!(bench.json(["list"])["data"], serde_json::json!([]));
+}
+
+#[test]
+fn a_question_file_that_nothing_can_be_judged_by() {
+    let bench = Bench::without_model();
+    let file = bench.path("questions.json");
+    let eval = |questions: &str, more: &[&str]| {
+        fs::write(&file, questions).unwrap();
+        bench.run([&["eval", "notes", "questions.json"], more].concat())
+    };
+    eval("[]", &[]).fails(1, &["questions.json", "holds no questions"]);
+    let misspelt = r#"[{"id": "q7", "kind": "drect", "question": "Why?"}]"#;
+    eval(misspelt, &[]).fails(1, &["questions.json", "q7", "drect", "direct, paraphrase"]);
+    let sound = r#"[{"id": "q7", "split": "tuning", "question": "Why?"}]"#;
+    eval(sound, &["--split", "tunig"]).fails(1, &["tunig", "tuning"]);
+    eval(sound, &["--passages", "0"]).fails(2, &["--passages", "from 1 on"]);
+    eval(sound, &[]).fails(1, &["no corpus \"notes\""]);
+}
+
+#[test]
+fn a_data_folder_that_others_may_look_into_is_told_and_stays_as_it_is() {
+    let bench = Bench::without_model();
+    assert_eq!(bench.run(["list"]).err, "", "a new one is closed to others");
+    let mode = |mode| fs::set_permissions(bench.data(), Permissions::from_mode(mode)).unwrap();
+    mode(0o755);
+    let run = bench.run(["list"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(run.err.matches("chmod 700").count(), 1, "{run:?}");
+    assert_eq!(fs::metadata(bench.data()).unwrap().permissions().mode() & 0o777, 0o755);
+    mode(0o700);
+    assert_eq!(bench.run(["list"]).err, "");
 }
 
 #[test]

@@ -41,8 +41,7 @@ fn an_evaluation_in_two_modes_is_one_object() {
     bench.write("bees.txt", BEES);
     bench.add("notes");
     let gold = json!([{"document": "files/bees.txt", "quote": "eighteen kilograms of honey"}]);
-    let question =
-        json!({"id": "q1", "kind": "fact", "question": HONEY_QUESTION, "accept": ["eighteen"], "gold": gold});
+    let question = json!({"id": "q1", "kind": "direct", "question": HONEY_QUESTION, "accept": ["eighteen"], "gold": gold});
     let file = bench.path("questions.json");
     fs::write(&file, json!([question]).to_string()).unwrap();
     let file = file.to_str().unwrap();

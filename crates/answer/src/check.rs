@@ -55,10 +55,18 @@ pub fn check_request(ingest: &Ingest, corpus: &Corpus, request: &AskRequest) -> 
     if asked > limit {
         return Err(Error::OutputTooLong { asked, limit, window });
     }
+    match &corpus.model {
+        None => Err(Error::NothingToAsk { corpus: corpus.name.clone() }),
+        Some(_) => check_model(ingest, corpus).map(|()| tail),
+    }
+}
+
+/// Errors: [`Error::OtherModel`], [`Error::OtherKv`] for a corpus whose state the open engine does not compute.
+pub fn check_model(ingest: &Ingest, corpus: &Corpus) -> Result<()> {
+    let engine = &ingest.engine;
     let open = engine.fingerprint().to_string();
     let open_kv = engine.kv_dtype().name();
     match &corpus.model {
-        None => Err(Error::NothingToAsk { corpus: corpus.name.clone() }),
         Some(bound) if bound.fingerprint != open => Err(Error::OtherModel {
             corpus: corpus.name.clone(),
             bound: bound.name.clone(),
@@ -68,6 +76,6 @@ pub fn check_request(ingest: &Ingest, corpus: &Corpus, request: &AskRequest) -> 
         Some(bound) if bound.kv_dtype != open_kv => {
             Err(Error::OtherKv { corpus: corpus.name.clone(), bound: bound.kv_dtype.clone(), open: open_kv })
         }
-        Some(_) => Ok(tail),
+        Some(_) | None => Ok(()),
     }
 }

@@ -23,12 +23,12 @@ pub enum Error {
     )]
     StillReading { corpus: String, progress: String },
     #[error(
-        "corpus {corpus:?} was read with model {bound} ({bound_fingerprint}), not with {open}; ask with that model, \
+        "corpus {corpus:?} was read with model {bound} ({bound_fingerprint}), not with {open}; use that model, \
          or add the documents to a new corpus"
     )]
     OtherModel { corpus: String, bound: String, bound_fingerprint: String, open: String },
     #[error(
-        "corpus {corpus:?} keeps {bound} KV, not {open}; ask with --kv-dtype {bound}, or add the documents to a new corpus"
+        "corpus {corpus:?} keeps {bound} KV, not {open}; repeat with --kv-dtype {bound}, or add the documents to a new corpus"
     )]
     OtherKv { corpus: String, bound: String, open: &'static str },
     #[error(

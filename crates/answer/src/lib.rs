@@ -29,7 +29,7 @@ mod verify;
 pub use answer::{Answer, AnswerSpan, Citation, Grounding, Related, Usage};
 pub use ask::{AskEvent, AskRequest, Listener, Mode, Turn, ask, ask_accepted};
 pub use attention::{AttentionMap, DocumentTokens};
-pub use check::check;
+pub use check::{check, check_model};
 pub use choose::{UnitEvidence, Weights};
 pub use error::{Error, Result};
 pub use eval::{EvalQuestion, EvalReport, Extras, Judged, evaluate};

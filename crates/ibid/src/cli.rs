@@ -35,7 +35,8 @@ pub struct Global {
     /// Data folder; default: the platform's data directory
     #[arg(long, global = true, env = "IBID_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Model file, folder, or name of a fetched model; default: the default model, or the only one fetched
+    /// Model file, folder, or name of a fetched model; default: that of the running service, else the default model, or the
+    /// only one fetched
     #[arg(long, global = true, value_name = "PATH|NAME")]
     pub model: Option<String>,
     /// What new KV is kept in; a corpus keeps one kind. Default: kv_dtype of the configuration
@@ -181,7 +182,7 @@ pub struct Replay {
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[command(
-    after_help = "Examples:\n  ibid eval sample tests/questions/questions.json --split tuning\n  ibid eval sample questions.json --mode quote --mode free\n\nA question file is a JSON array of {id, kind, split, question, accept: [..], gold: [{document, quote}]}."
+    after_help = "Examples:\n  ibid eval sample tests/questions/questions.json --split tuning\n  ibid eval sample questions.json --mode quote --mode free\n\nA question file is a JSON array of {id, kind, split, question, accept: [..], gold: [{document, quote}]}. The kind is direct,\nparaphrase, two_documents, record or unanswerable, which has no gold; it may be left out."
 )]
 pub struct Eval {
     /// Corpus to ask
@@ -193,8 +194,8 @@ pub struct Eval {
     /// May be repeated
     #[arg(long, value_enum, default_values_t = [Mode::Auto])]
     pub mode: Vec<Mode>,
-    /// Passages composed for each question
-    #[arg(long, value_name = "N")]
+    /// Passages composed for each question, at least one
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub passages: Option<usize>,
     /// With --json: what every unit had for it, to fit the weights on
     #[arg(long, requires = "json")]
@@ -275,6 +276,13 @@ pub enum Config {
     /// Print every setting and where it comes from
     #[command(after_help = "Example:\n  ibid config show")]
     Show,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("give a whole number from 1 on".into()),
+    }
 }
 
 fn share(text: &str) -> Result<f32, String> {

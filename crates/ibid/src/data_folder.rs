@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File, TryLockError},
     io::{Read, Seek, Write},
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -88,6 +88,23 @@ impl DataFolder {
             Err(e) => return Err(e).with_context(|| format!("cannot read {}", marker.display())),
         }
         Ok(Self { path })
+    }
+
+    /// Words for the owner of a folder that others on this machine may look into; `None` where they may not. One that was
+    /// there already keeps the mode that somebody gave it.
+    ///
+    /// Errors: the folder's mode cannot be read.
+    pub fn open_to_others(&self) -> Result<Option<String>> {
+        let path = &self.path;
+        let found = fs::metadata(path).with_context(|| format!("cannot look at {}", path.display()))?;
+        let mode = found.permissions().mode() & 0o777;
+        Ok((mode & 0o077 != 0).then(|| {
+            format!(
+                "others on this machine may look into the data folder {} (mode {mode:o}), which holds your documents; to \
+                 keep them out: chmod 700 {path:?}",
+                path.display()
+            )
+        }))
     }
 
     pub fn path(&self) -> &Path {
@@ -228,6 +245,20 @@ mod tests {
         fs::write(home.join("thesis.tex"), "x").unwrap();
         assert_eq!(code(DataFolder::open(&home)), "foreign_data");
         assert!(!home.join(MARKER).exists());
+    }
+
+    #[test]
+    fn only_a_folder_that_others_may_look_into_is_told_with_the_way_to_close_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("my data");
+        let data = DataFolder::open(&path).unwrap();
+        assert_eq!(data.open_to_others().unwrap(), None, "a new one");
+        for mode in [0o755, 0o710] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let told = DataFolder::open(&path).unwrap().open_to_others().unwrap().expect("words");
+            assert!(told.ends_with(&format!("chmod 700 {path:?}")), "{told}");
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode, "as it was");
+        }
     }
 
     #[test]

@@ -41,10 +41,10 @@ fn main() -> ExitCode {
     if std::env::args_os().skip(1).eq(["--worker", "parse"]) {
         return corpus::worker::serve();
     }
-    let cli = Cli::try_parse().unwrap_or_else(|error| {
-        let _ = error.print();
-        std::process::exit(if error.use_stderr() { i32::from(USAGE) } else { 0 });
-    });
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) => return print_usage(&said),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     };
     let code = runtime.block_on(async {
         let (out, events) = Out::new(cli.global.json);
-        let shown = tokio::spawn(terminal::show(events, cli.global.json));
+        let shown = tokio::spawn(terminal::show(events, cli.global.json, out.cancel.clone()));
         watch_interrupts(&out);
         if let Err(error) = run(cli, &out).await {
             out.send(Event::Problem(Problem::from_error(&error)));
@@ -66,6 +66,19 @@ fn main() -> ExitCode {
     // Threads that still compute something nobody asks for any more must not hold up the exit.
     runtime.shutdown_background();
     ExitCode::from(code)
+}
+
+/// What was wrong with the command line, or the help that was asked for.
+fn print_usage(said: &clap::Error) -> ExitCode {
+    let lost = said.print().err().and_then(terminal::lost_output);
+    match (said.use_stderr(), lost) {
+        (true, _) => ExitCode::from(USAGE),
+        (false, None) => ExitCode::SUCCESS,
+        (false, Some(error)) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// The first Ctrl-C asks the command to stop at a safe point, the second ends the process.
@@ -85,6 +98,9 @@ async fn run(cli: Cli, out: &Out) -> Result<()> {
     let Cli { global, mut command } = cli;
     command.resolve_paths(&std::env::current_dir().context("cannot find the working directory")?);
     let data = DataFolder::open(&data_path(&global)?)?;
+    if let Some(warning) = data.open_to_others()? {
+        out.note(format!("warning: {warning}"));
+    }
     if owner::run_without_owner(&data, &global, &command, out).await.is_some() {
         return Ok(());
     }

@@ -39,6 +39,8 @@ impl Exit {
 pub struct Owner {
     pub data: DataFolder,
     pub stores: Stores,
+    /// As this process was told; stands in where a command of another process names none.
+    model: String,
     /// The model loaded last, by file and arithmetic.
     engine: Mutex<Option<(PathBuf, Arithmetic, Arc<Engine>)>>,
     /// The corpora of running `add` commands by name; some do not exist yet.
@@ -71,7 +73,8 @@ impl Owner {
         stores.sweep().await?;
         // What an earlier process was working on when it ended.
         stores.catalog.fail_interrupted().await?;
-        Ok(Self { data, stores, engine: Mutex::default(), adding: StdMutex::default() })
+        let model = settings.model.clone();
+        Ok(Self { data, stores, model, engine: Mutex::default(), adding: StdMutex::default() })
     }
 
     pub fn catalog(&self) -> &Catalog {
@@ -88,8 +91,13 @@ impl Owner {
         self.adding.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|name| name == corpus)
     }
 
-    /// The model that the settings name, loaded at most once.
+    /// The model that the settings name, or this process's own where they name none; loaded at most once.
     pub async fn engine(&self, settings: &Settings, out: &Out) -> Result<Arc<Engine>> {
+        let mut settings = settings.clone();
+        if settings.model.is_empty() {
+            settings.model.clone_from(&self.model);
+        }
+        let settings = &settings;
         let path = commands::model::resolve(&self.data, settings)?;
         let mut loaded = self.engine.lock().await;
         if let Some((at, arithmetic, engine)) = loaded.as_ref()

@@ -75,6 +75,9 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<(u16, &'static 
     if let Some(failure) = cause.downcast_ref::<Failure>() {
         return Some((failure.status, failure.code));
     }
+    if cause.is::<base::CorpusNameError>() {
+        return Some((422, "bad_name"));
+    }
     if let Some(error) = cause.downcast_ref::<catalog::Error>() {
         return Some(of_catalog(error));
     }
@@ -144,6 +147,7 @@ fn of_answer(error: &answer::Error) -> Option<(u16, &'static str)> {
         Error::SegmentMissing { .. } | Error::NotRebuilt { .. } => Some((500, "damaged_data")),
         Error::SaidOtherwise => Some((409, "said_otherwise")),
         Error::QuestionFile { .. } => Some((422, "bad_question_file")),
+        Error::EvalOption { .. } | Error::ExactQuote => Some((400, "bad_option")),
         Error::Engine(inner) => of_engine(inner),
         Error::Catalog(inner) => Some(of_catalog(inner)),
         Error::Ingest(inner) => of_ingest(inner),

@@ -135,13 +135,15 @@ impl Settings {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
         };
-        let refused =
-            |detail: String| Failure::new(400, "bad_config", format!("{}: {detail}", path.display()));
-        let file: Table = file.parse().map_err(|e: toml::de::Error| refused(e.message().to_owned()))?;
+        let in_file = |detail: String| bad_config(format!("{}: {detail}", path.display()));
+        let file: Table = file.parse().map_err(|e: toml::de::Error| in_file(e.message().to_owned()))?;
+        for (key, value) in &file {
+            fits(key, value).map_err(|why| in_file(format!("{key} = {value}: {why}")))?;
+        }
         let environment = std::env::vars().filter_map(|(name, value)| {
             name.strip_prefix("IBID_").map(|key| (key.to_ascii_lowercase(), value))
         });
-        let (mut settings, origins) = merge(file, environment, flags).map_err(refused)?;
+        let (mut settings, origins) = merge(file, environment, flags).map_err(bad_config)?;
         // The process that carries a command out may stand in another folder.
         if Path::new(&settings.model).exists()
             && let Ok(path) = std::path::absolute(&settings.model)
@@ -150,6 +152,18 @@ impl Settings {
         }
         Ok((settings, origins))
     }
+}
+
+fn bad_config(detail: String) -> Failure {
+    Failure::new(400, "bad_config", detail)
+}
+
+/// Whether there is such a setting and it may have this value; why not, in words.
+fn fits(key: &str, value: &Value) -> Result<(), String> {
+    let mut values = Table::try_from(Settings::default()).map_err(|e| e.to_string())?;
+    values.insert(key.to_owned(), value.clone());
+    let settings: Result<Settings, toml::de::Error> = values.try_into();
+    settings.map(drop).map_err(|e| e.message().to_owned())
 }
 
 fn merge(
@@ -175,7 +189,11 @@ fn merge(
                     .map_err(|_| format!("IBID_{} is {text:?}, not a number", key.to_uppercase()))?;
                 put(key, Value::Integer(number), "environment");
             }
-            Some(Value::String(_)) => put(key, Value::String(text), "environment"),
+            Some(Value::String(_)) => {
+                let value = Value::String(text);
+                fits(&key, &value).map_err(|why| format!("IBID_{} = {value}: {why}", key.to_uppercase()))?;
+                put(key, value, "environment");
+            }
             Some(_) => return Err(format!("{key} cannot be set in the environment; set it in config.toml")),
             // Other variables of this prefix (IBID_DATA) are no settings.
             None => {}
@@ -241,5 +259,9 @@ mod tests {
         let wrong = [("kv_cache_mib".to_owned(), "much".to_owned())].into_iter();
         let wrong = merge(Table::new(), wrong, &Global::default()).unwrap_err();
         assert!(wrong.contains("IBID_KV_CACHE_MIB") && wrong.contains("much"), "{wrong}");
+        let kind = [("kv_dtype".to_owned(), "int9".to_owned())].into_iter();
+        let kind = merge(Table::new(), kind, &Global::default()).unwrap_err();
+        let words = ["IBID_KV_DTYPE", "int9", "`auto`, `int8`, `bf16`"];
+        assert!(words.iter().all(|word| kind.contains(word)), "{kind}");
     }
 }

@@ -1,12 +1,13 @@
 //! Shows a command's events to whoever started it: words and a progress bar, or JSON and NDJSON.
 
 use crate::{
-    event::{Event, Progress},
+    event::{Cancel, Event, Progress},
+    problem::Problem,
     rest::printable,
 };
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
-    io::{IsTerminal, Write},
+    io::{self, IsTerminal, Write},
     time::{Duration, Instant},
 };
 use tokio::sync::mpsc;
@@ -14,17 +15,39 @@ use tokio::sync::mpsc;
 /// Between two lines of progress where standard error is a file or a pipe.
 const LINE_PERIOD: Duration = Duration::from_secs(10);
 
-/// Prints until the exit event; its code is returned. 1 when the events end without one.
-pub async fn show(mut events: mpsc::UnboundedReceiver<Event>, json: bool) -> u8 {
-    let lines = !std::io::stderr().is_terminal();
-    let mut terminal = Terminal { json, lines, bar: None, stage: String::new(), said: None };
+/// Prints until the exit event; its code is returned. 1 when the events end without one, and when standard output did not
+/// take everything: then `cancel` asks the command to stop.
+pub async fn show(mut events: mpsc::UnboundedReceiver<Event>, json: bool, cancel: Cancel) -> u8 {
+    let lines = !io::stderr().is_terminal();
+    let mut terminal =
+        Terminal { json, lines, bar: None, stage: String::new(), said: None, written: Written::Whole };
     while let Some(event) = events.recv().await {
         if let Some(code) = terminal.print(&event) {
-            return code;
+            return if terminal.written == Written::Failed { 1 } else { code };
+        }
+        if terminal.written == Written::Failed {
+            cancel.request();
         }
     }
     terminal.clear();
     1
+}
+
+/// What became of standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Whole,
+    /// The pipe was closed: its reader has seen enough.
+    Closed,
+    Failed,
+}
+
+/// Words for a failed write to standard output; `None` for a closed pipe, which is no failure.
+pub fn lost_output(error: io::Error) -> Option<anyhow::Error> {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => None,
+        _ => Some(anyhow::Error::new(error).context("cannot write to standard output")),
+    }
 }
 
 struct Terminal {
@@ -35,40 +58,26 @@ struct Terminal {
     stage: String,
     /// When the last line of progress was written.
     said: Option<Instant>,
+    written: Written,
 }
 
 impl Terminal {
-    /// Writing to a closed pipe is no reason to fail: the reader has seen enough.
     fn print(&mut self, event: &Event) -> Option<u8> {
         match event {
             Event::Progress(progress) if self.json => eprint_json(event, progress),
             Event::Progress(progress) => self.progress(progress),
-            Event::Text { text } => {
-                self.clear();
-                let mut out = std::io::stdout().lock();
-                // A document's text goes to a pipe as it is; a terminal would obey what is in it.
-                let text = if out.is_terminal() { printable(text) } else { text.clone() };
-                let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-            }
-            Event::Object { value } => {
-                self.clear();
-                let _ = writeln!(std::io::stdout(), "{value:#}");
-            }
+            // A document's text goes to a pipe as it is; a terminal would obey what is in it.
+            Event::Text { text } if io::stdout().is_terminal() => self.write(&printable(text)),
+            Event::Text { text } => self.write(text),
+            Event::Object { value } => self.write(&format!("{value:#}\n")),
             Event::Note { text } if self.json => {
-                let _ =
-                    writeln!(std::io::stderr(), "{}", serde_json::json!({ "event": "note", "text": text }));
+                let _ = writeln!(io::stderr(), "{}", serde_json::json!({ "event": "note", "text": text }));
             }
             Event::Note { text } => {
                 self.clear();
-                let _ = writeln!(std::io::stderr(), "{}", printable(text));
+                let _ = writeln!(io::stderr(), "{}", printable(text));
             }
-            Event::Problem(problem) if self.json => {
-                let _ = writeln!(std::io::stderr(), "{}", serde_json::json!(problem));
-            }
-            Event::Problem(problem) => {
-                self.clear();
-                let _ = writeln!(std::io::stderr(), "error: {}", printable(&problem.detail));
-            }
+            Event::Problem(problem) => self.problem(problem),
             Event::Exit { code } => {
                 self.clear();
                 return Some(*code);
@@ -77,13 +86,37 @@ impl Terminal {
         None
     }
 
+    /// To standard output, until it takes no more.
+    fn write(&mut self, text: &str) {
+        self.clear();
+        if self.written != Written::Whole {
+            return;
+        }
+        let mut out = io::stdout().lock();
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            self.written = Written::Closed;
+            if let Some(error) = lost_output(error) {
+                self.written = Written::Failed;
+                self.problem(&Problem::from_error(&error));
+            }
+        }
+    }
+
+    fn problem(&mut self, problem: &Problem) {
+        self.clear();
+        let _ = match self.json {
+            true => writeln!(io::stderr(), "{}", serde_json::json!(problem)),
+            false => writeln!(io::stderr(), "error: {}", printable(&problem.detail)),
+        };
+    }
+
     fn progress(&mut self, progress: &Progress) {
         if self.lines {
             // Short work is not worth a line: the first is written once a period has gone by.
             let said = *self.said.get_or_insert_with(Instant::now);
             if said.elapsed() >= LINE_PERIOD {
                 self.said = Some(Instant::now());
-                let _ = writeln!(std::io::stderr(), "{}: {}", progress.stage, describe(progress));
+                let _ = writeln!(io::stderr(), "{}: {}", progress.stage, describe(progress));
             }
             return;
         }
@@ -113,7 +146,7 @@ impl Terminal {
 
 fn eprint_json(event: &Event, _: &Progress) {
     if let Ok(line) = serde_json::to_string(event) {
-        let _ = writeln!(std::io::stderr(), "{line}");
+        let _ = writeln!(io::stderr(), "{line}");
     }
 }
 

@@ -41,7 +41,7 @@ const MAX_TEXTS_BYTES: u64 = 16 << 30;
 const MAX_SEGMENT_BYTES: u64 = 1 << 30;
 /// Most bytes of a document path, and of a corpus name.
 const MAX_PATH_BYTES: u64 = 4096;
-const MAX_NAME_BYTES: u64 = 200;
+const MAX_NAME_BYTES: u64 = 4 * base::CORPUS_NAME_CHARACTERS as u64;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Manifest {

@@ -54,8 +54,8 @@ pub enum Error {
         "a corpus named {name:?} already exists; import under another name with --as NAME, or first: ibid remove {name}"
     )]
     CorpusExists { name: String },
-    #[error("{name:?} is no name for a corpus; choose one with --as NAME")]
-    CorpusName { name: String },
+    #[error("{0}; choose one with --as NAME")]
+    CorpusName(base::CorpusNameError),
     #[error("corpus {corpus:?} has no documents to export; add some with: ibid add {corpus} FILES")]
     NothingToExport { corpus: String },
     #[error("{} already exists; choose another file, or replace it with --force", path.display())]

@@ -92,6 +92,7 @@ impl Ingest {
         })
         .await??;
         let name = options.name.as_ref().unwrap_or(&read.manifest.corpus);
+        let name = base::corpus_name(name).map_err(Error::CorpusName)?;
         // How an interrupted import took its texts and KV is part of what it is: only the same goes on with them.
         let params = json!({"archive": read.digest.to_string(), "without_kv": options.without_kv});
         let place = self.place(name, &params).await?;
@@ -126,11 +127,8 @@ impl Ingest {
         })
     }
 
-    /// Errors: [`Error::CorpusName`]; [`Error::CorpusExists`] for a corpus that anything else was done with.
+    /// Errors: [`Error::CorpusExists`] for a corpus that anything else was done with.
     async fn place(&self, name: &str, params: &serde_json::Value) -> Result<Place> {
-        if name.trim().is_empty() || name.contains(char::is_control) {
-            return Err(Error::CorpusName { name: name.to_owned() });
-        }
         let corpus = match self.stores.catalog.corpus(LOCAL_OWNER, name).await {
             Ok(corpus) => corpus,
             Err(catalog::Error::NotFound { .. }) => return Ok(Place::New),

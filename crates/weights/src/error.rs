@@ -30,7 +30,7 @@ pub enum Error {
 
     /// The file ends inside something.
     #[error(
-        "{} ends too early: {what} at byte {offset} needs {needed} bytes, {left} are left; fetch the file again",
+        "{} is cut short: {what} at byte {offset} needs {needed} bytes, {left} are left; copy or fetch the file again",
         path.display()
     )]
     Truncated { path: PathBuf, what: &'static str, offset: u64, needed: u64, left: u64 },
@@ -40,11 +40,11 @@ pub enum Error {
     TooLarge { path: PathBuf, what: &'static str, got: u64, limit: u64 },
 
     /// A field has a value that it may not have.
-    #[error("{what} at byte {offset} of {} is {got}, expected {expected}", path.display())]
+    #[error("{what} at byte {offset} of {} is {got}, expected {expected}; the file is damaged or of another format, fetch it again", path.display())]
     Invalid { path: PathBuf, offset: u64, what: &'static str, expected: String, got: String },
 
     /// JSON that does not parse, or parses to something else than the format says.
-    #[error("bad JSON in {}: {source}", path.display())]
+    #[error("bad JSON in {}: {source}; the file is damaged, fetch it again", path.display())]
     Json { path: PathBuf, source: serde_json::Error },
 
     /// The same name twice.
@@ -61,17 +61,19 @@ pub enum Error {
 
     /// A tensor lies (partly) outside the file, or has another length than its shape and type say.
     #[error(
-        "tensor `{tensor}` of {} takes bytes {start}..{end}, expected {expected} bytes inside {len}",
-        path.display()
+        "{}: tensor `{tensor}` takes bytes {start}..{end}, expected {expected} bytes inside the {len} of the file; it is \
+         {} and has to be copied or fetched again",
+        path.display(),
+        if end > len { "cut short" } else { "damaged" }
     )]
     Extent { path: PathBuf, tensor: String, start: u64, end: u64, expected: u64, len: u64 },
 
     /// Two tensors share bytes.
-    #[error("tensors `{first}` and `{second}` overlap at byte {offset} of {}", path.display())]
+    #[error("tensors `{first}` and `{second}` overlap at byte {offset} of {}; the file is damaged, fetch it again", path.display())]
     Overlap { path: PathBuf, first: String, second: String, offset: u64 },
 
     /// Bytes that belong to no tensor, before, between or after them.
-    #[error("bytes {start}..{end} of {} belong to no tensor", path.display())]
+    #[error("bytes {start}..{end} of {} belong to no tensor; the file is damaged, fetch it again", path.display())]
     Unclaimed { path: PathBuf, start: u64, end: u64 },
 
     /// A tensor of a type that this crate does not decode.

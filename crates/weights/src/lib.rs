@@ -31,7 +31,7 @@ mod tensor;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use convert::Conversion;
+pub use convert::{Conversion, int4_bytes};
 pub use dtype::DType;
 pub use error::{Error, Result};
 pub use experts::OwnedTensor;

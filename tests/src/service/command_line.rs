@@ -3,10 +3,11 @@
 use super::server::{Server, eventually};
 use crate::{
     documents::{self, HONEY_ANSWER, HONEY_QUESTION},
-    program::{Bench, prefilled, said},
+    program::{Bench, Run, prefilled, said},
 };
 use serde_json::json;
 use std::time::Duration;
+use xtask::recall::write_documents;
 
 #[test]
 fn commands_go_through_the_process_that_serves() {
@@ -41,6 +42,30 @@ fn commands_go_through_the_process_that_serves() {
     assert_eq!(bench.json(["remove", "notes"])["object"], "corpus.deleted");
     assert_eq!(api.get("/v1/corpora").ok()["data"], json!([]));
     assert_eq!(bench.json(["verify"])["object"], "verification");
+}
+
+#[test]
+fn commands_that_name_no_model_take_that_of_the_service() {
+    let bench = Bench::with_recall_model();
+    let folder = bench.path("documents");
+    let (_, records) = write_documents(&folder, 2_048, 1, 5).unwrap();
+    let server = Server::start(&bench);
+    let run = |arguments: &[&str]| {
+        let run = Run::of(bench.bare_command().arg("--json").arg("--data").arg(bench.data()).args(arguments));
+        assert_eq!(run.code, Some(0), "{arguments:?}: {run:?}");
+        run.object()
+    };
+    assert_eq!(run(&["add", "records", "documents"])["tokens_prefilled"], 2_048);
+    let record = &records[records.len() / 2];
+    assert_eq!(run(&["ask", "records", &record.question()])["text"], format!("{:06x}", record.value));
+    for arguments in
+        [&["list"][..], &["show", "records"], &["jobs"], &["verify"], &["export", "records", "r.ibid"]]
+    {
+        run(arguments);
+    }
+    assert_eq!(run(&["import", "r.ibid", "--as", "copy"])["tokens_prefilled"], 0);
+    run(&["remove", "records"]);
+    assert_eq!(server.api.get("/v1/corpora").ok()["data"][0]["name"], "copy");
 }
 
 #[test]

@@ -55,16 +55,19 @@ fn plans_the_description_and_the_page_need_no_corpus() {
     let Some(bench) = Bench::new() else { return };
     let server = Server::start(&bench);
     let api = &server.api;
-    let plan = |tokens: u64| {
-        let model = json!({ "preset": "llama-4-scout" });
-        let request = json!({ "tokens": tokens, "model": model, "weights": "int4", "kv_dtype": "int8" });
+    let plan_of = |preset: &str, tokens: u64| {
+        let model = json!({ "preset": preset });
+        let request =
+            json!({ "tokens": tokens, "model": model, "weights": "int4_experts", "kv_dtype": "int8" });
         api.post("/v1/models/plan", &request)
     };
+    let plan = |tokens| plan_of("llama-4-scout", tokens);
     let (one, ten) = (plan(1_000_000).ok(), plan(10_000_000).ok());
     let kv = |plan: &Value| plan["disk_bytes"]["kv"].as_u64().unwrap();
     assert_eq!(kv(&one) * 10, kv(&ten), "{one:#}");
     assert_eq!(kv(&one), one["kv_bytes_per_token"].as_u64().unwrap() * 1_000_000);
     plan(0).refused(422, "bad_tokens");
+    plan_of("llama-3.2-1b", 1).refused(422, "bad_weights");
 
     let description = api.get("/v1/openapi.json").ok();
     assert!(description["openapi"].as_str().unwrap().starts_with("3.1"), "{}", description["openapi"]);

@@ -1569,10 +1569,11 @@ export interface components {
             page: number | null;
         };
         /**
-         * @description What weights are kept in.
+         * @description What weights are kept in: `int4` is of all weights, `int4_experts` of routed and shared experts, the rest in bf16, as
+         *     `ibid model convert` writes it.
          * @enum {string}
          */
-        WeightType: "f32" | "bf16" | "q8_0" | "q4_1" | "q4_0" | "int4";
+        WeightType: "f32" | "bf16" | "q8_0" | "q4_1" | "q4_0" | "int4" | "int4_experts";
     };
     responses: never;
     parameters: never;

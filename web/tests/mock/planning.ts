@@ -8,7 +8,7 @@ const SHAPES: Record<string, { parameters: number; kvValues: number; speed: numb
   "llama-3.1-8b": { parameters: 8.03e9, kvValues: 65_536, speed: 13 },
   "llama-4-scout": { parameters: 108.6e9, kvValues: 24_576, speed: 6 },
 };
-const WEIGHT_BITS: Record<string, number> = { f32: 32, bf16: 16, q8_0: 8.5, q4_1: 5, q4_0: 4.5, int4: 4.3 };
+const WEIGHT_BITS: Record<string, number> = { f32: 32, bf16: 16, q8_0: 8.5, q4_1: 5, int4_experts: 4.7, q4_0: 4.5, int4: 4.1 };
 const KV_BYTES: Record<string, number> = { f32: 4, bf16: 2, int8: 1.03, int4: 0.53 };
 
 export function plan(request: PlanRequest): Plan {

@@ -6,10 +6,12 @@
 mod exact;
 mod gold;
 mod judge;
+mod question_file;
 mod reuse;
 mod rule;
 mod together;
 
+pub use question_file::{EvalQuestion, Gold};
 pub use reuse::{Pair, Reuse};
 
 use crate::{
@@ -22,34 +24,9 @@ use gold::GoldSpans;
 use ingest::Ingest;
 use judge::judge;
 use scout::Cancel;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use together::Sight;
-
-#[derive(Debug, Clone, Deserialize)]
-pub struct EvalQuestion {
-    pub id: String,
-    #[serde(default)]
-    pub split: String,
-    #[serde(default)]
-    pub kind: String,
-    pub question: String,
-    #[serde(default)]
-    pub accept: Vec<String>,
-    #[serde(default)]
-    pub accept_also: Vec<String>,
-    #[serde(default)]
-    pub gold: Vec<Gold>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub struct Gold {
-    /// Id or path.
-    pub document: String,
-    pub quote: String,
-    #[serde(default)]
-    pub or: Vec<String>,
-}
 
 /// Sums over one kind of question.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]

@@ -1,6 +1,9 @@
 //! `ibid model …`: what can be typed.
 
-use crate::commands::model::plan::{KvType, ModelPreset, WeightType};
+use crate::commands::model::{
+    plan::{KvType, ModelPreset},
+    planned_weights::WeightType,
+};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -53,8 +56,14 @@ pub struct Convert {
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
-#[command(after_help = "Example:\n  ibid model inspect --model SmolLM2-135M-Instruct.Q4_1.gguf")]
+#[command(
+    after_help = "Examples:\n  ibid model inspect\n  ibid model inspect SmolLM2-135M-Instruct.Q4_1.gguf --tensors\n  ibid model inspect ./Scout-int4"
+)]
 pub struct Inspect {
+    /// The model; the same as --model
+    #[arg(value_name = "PATH|NAME", conflicts_with = "model")]
+    #[serde(default)]
+    pub which: Option<String>,
     /// Also list every tensor
     #[arg(long)]
     pub tensors: bool,
@@ -86,7 +95,7 @@ pub struct Logits {
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[command(
-    after_help = "Examples:\n  ibid model plan 1000000\n  ibid model plan 10000000 --of llama-4-scout --weights int4 --kv int8"
+    after_help = "Examples:\n  ibid model plan 1000000\n  ibid model plan 10000000 --of llama-4-scout --weights int4_experts --kv int8"
 )]
 pub struct ModelPlan {
     /// Tokens of the documents; English has about one for every 4.5 characters

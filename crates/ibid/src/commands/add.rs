@@ -22,9 +22,15 @@ pub async fn run(owner: &Owner, settings: &Settings, args: &Add, out: &Out) -> R
             return Err(Failure::new(404, "not_found", detail).into());
         }
     }
-    let _adding = owner.begin_adding(&args.corpus);
+    let name = args.corpus.trim();
+    // One that exists may be named by its id.
+    if let Err(catalog::Error::NotFound { .. }) = owner.catalog().corpus(LOCAL_OWNER, name).await {
+        base::corpus_name(name)?;
+    }
+    let _adding = owner.begin_adding(name);
     let ingest = owner.ingest(settings, out).await?;
-    let (corpus, made) = find_or_make(owner, &args.corpus).await?;
+    let (corpus, made) = find_or_make(owner, name).await?;
+    answer::check_model(&ingest, &corpus)?;
     let options = AddOptions {
         name: args.name.clone(),
         replace: args.replace,

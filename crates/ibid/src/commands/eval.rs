@@ -15,15 +15,17 @@ use scout::Cancel;
 use serde_json::json;
 
 pub async fn run(owner: &Owner, settings: &Settings, args: &Eval, out: &Out) -> Result<Exit> {
-    let corpus = owner.catalog().corpus(LOCAL_OWNER, &args.corpus).await?;
+    // Before the model is loaded: a file that nothing can be judged by should be told at once.
     let text = std::fs::read_to_string(&args.questions)
         .with_context(|| format!("cannot read {}", args.questions.display()))?;
-    let mut questions: Vec<EvalQuestion> = serde_json::from_str(&text)
-        .with_context(|| format!("{} is not a question file", args.questions.display()))?;
-    if let Some(split) = &args.split {
-        questions.retain(|question| question.split == *split);
-    }
+    let questions = EvalQuestion::read_all(&text, args.split.as_deref())
+        .with_context(|| format!("{} cannot be judged by", args.questions.display()))?;
+    let corpus = owner.catalog().corpus(LOCAL_OWNER, &args.corpus).await?;
     let ingest = owner.ingest(settings, out).await?;
+    if args.passages.is_some() && ingest.engine.sees_everything() {
+        let models = "are given passages";
+        return Err(answer::Error::EvalOption { option: "--passages", models }.into());
+    }
     let extras =
         Extras { evidence: args.evidence, reuse: args.reuse, hide_gold: args.hide_gold, exact: args.exact };
     let cancel = Cancel::default();

@@ -13,11 +13,12 @@ use ingest::{ImportOptions, ImportReport};
 use serde_json::json;
 
 pub async fn run(owner: &Owner, settings: &Settings, args: &Import, out: &Out) -> Result<Exit> {
-    // Before the model is loaded: a wrong path should be told at once.
+    // Before the model is loaded: a wrong path or name should be told at once.
     if !args.file.exists() {
         let detail = format!("{} does not exist; check the path", args.file.display());
         return Err(Failure::new(404, "not_found", detail).into());
     }
+    args.name.as_deref().map(base::corpus_name).transpose()?;
     let ingest = owner.ingest(settings, out).await?;
     let options = ImportOptions { name: args.name.clone(), without_kv: args.no_kv };
     let report = ingest.import(&args.file, &options, &|progress| tell(progress, out)).await?;

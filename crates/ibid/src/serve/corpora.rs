@@ -19,9 +19,6 @@ use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// Code points of a corpus's name.
-const NAME_LIMIT: usize = 200;
-
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewCorpus {
@@ -55,23 +52,9 @@ pub async fn create(
     if caller.corpora.is_some() {
         return Err(Refusal::new(403, "forbidden", "this key is restricted to corpora that exist"));
     }
-    let corpus = service.catalog().create_corpus(&caller.owner, checked_name(&new.name)?).await?;
+    let corpus = service.catalog().create_corpus(&caller.owner, base::corpus_name(&new.name)?).await?;
     let location = format!("/v1/corpora/{}", corpus.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(object(&service, &corpus).await?)))
-}
-
-/// Errors: 422 for a name that is empty, too long or could pass for an id.
-pub fn checked_name(name: &str) -> Result<&str, Refusal> {
-    let name = name.trim();
-    let long = name.chars().count() > NAME_LIMIT;
-    if name.is_empty() || long || name.contains(|c: char| c.is_control()) || name.starts_with("corp_") {
-        let detail = format!(
-            "{:?} is no name for a corpus; give 1 to {NAME_LIMIT} characters on one line, not beginning with corp_",
-            name.chars().take(80).collect::<String>()
-        );
-        return Err(Refusal::new(422, "bad_name", detail));
-    }
-    Ok(name)
 }
 
 /// List corpora, newest first

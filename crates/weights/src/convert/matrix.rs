@@ -11,6 +11,16 @@ const TILE: usize = 16;
 /// Sizes of a group of columns, the best first.
 const GROUP_SIZES: [u64; 3] = [128, 64, 32];
 
+/// Bytes that a matrix `[n_out, n_in]` takes in the result: codes, scales and shape. `None` where its columns make no whole
+/// groups.
+pub fn int4_bytes(n_out: u64, n_in: u64) -> Option<u64> {
+    Some(n_out * (n_in / 2 + 2 * (n_in / group_size(n_in)?)) + 2 * DType::I64.block_bytes())
+}
+
+fn group_size(n_in: u64) -> Option<u64> {
+    GROUP_SIZES.into_iter().find(|size| n_in.is_multiple_of(*size))
+}
+
 /// A matrix to be quantised.
 #[derive(Debug)]
 pub(super) struct Matrix<'a> {
@@ -64,8 +74,7 @@ impl<'a> Matrix<'a> {
         if tensor.is_empty() {
             return Err("at least one weight");
         }
-        let group_size = GROUP_SIZES.into_iter().find(|size| n_in.is_multiple_of(*size));
-        let group_size = group_size.ok_or("input features in groups of 32")?;
+        let group_size = group_size(n_in).ok_or("input features in groups of 32")?;
         Ok(Self { module, n_out, n_in, group_size, tensor, layout })
     }
 

@@ -13,6 +13,8 @@ mod plan;
 mod tests;
 mod write;
 
+pub use matrix::int4_bytes;
+
 use std::path::Path;
 
 use crate::{DType, Error, Model, Result, Tensor, TensorSpec};

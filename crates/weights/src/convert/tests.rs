@@ -13,6 +13,22 @@ const HIDDEN: u64 = 64;
 const WIDTH: u64 = 256;
 const EXPERTS: u64 = 2;
 
+/// Files beside the weights that belong to a converted model.
+const NEEDED: [(&str, &str); 5] = [
+    ("generation_config.json", "{}"),
+    ("chat_template.jinja", "{{ messages }}"),
+    ("tokenizer_config.json", "{}"),
+    ("LICENSE.txt", "terms"),
+    ("USE_POLICY.md", "more terms"),
+];
+const NOT_NEEDED: [(&str, &str); 5] = [
+    ("README.md", "how the source was made"),
+    ("train.py", "print()"),
+    ("license_check.py", "print()"),
+    ("pytorch_model.bin", "other weights"),
+    (".gitattributes", "*"),
+];
+
 struct Stored {
     dtype: &'static str,
     shape: Vec<u64>,
@@ -88,8 +104,11 @@ impl Checkpoint {
         std::fs::write(folder.join("config.json"), config).unwrap();
         std::fs::write(folder.join("tokenizer.json"), "{\"tokens\": 1}").unwrap();
         std::fs::write(folder.join("tokenizer.model"), [0, 255, 7]).unwrap();
-        std::fs::write(folder.join("pytorch_model.bin"), "other weights").unwrap();
+        for (name, text) in NEEDED.into_iter().chain(NOT_NEEDED) {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
         std::fs::create_dir(folder.join("original")).unwrap();
+        std::fs::create_dir(folder.join("NOTICE")).unwrap();
     }
 }
 
@@ -179,7 +198,12 @@ fn the_folder_is_complete_and_says_how_it_was_made() {
     assert!(!stale.exists());
     assert_eq!((read("notes"), read("tokenizer.model")), (b"mine".to_vec(), vec![0, 255, 7]));
     assert_eq!(read("tokenizer.json"), b"{\"tokens\": 1}");
-    assert!(!target.path().join("pytorch_model.bin").exists());
+    for (name, text) in NEEDED {
+        assert_eq!(read(name), text.as_bytes(), "{name}");
+    }
+    for name in NOT_NEEDED.map(|(name, _)| name).into_iter().chain(["original", "NOTICE"]) {
+        assert!(!target.path().join(name).exists(), "{name}");
+    }
 
     let index: Value = serde_json::from_slice(&read("model.safetensors.index.json")).unwrap();
     assert_eq!(index["metadata"]["total_size"], conversion.bytes_written());

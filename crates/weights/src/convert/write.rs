@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{Conversion, Unit, shard_name};
-use crate::model::{FOLDER_FILE_LIMIT, read_folder_file};
+use crate::model::read_folder_file;
 use crate::new_file::{NewFile, io, sync_folder};
 use crate::safetensors::INDEX;
 use crate::{Error, Progress, Result, SafetensorsWriter};
@@ -16,13 +16,30 @@ use crate::{Error, Progress, Result, SafetensorsWriter};
 /// Bytes copied between two reports of progress.
 const STEP_BYTES: usize = 8 << 20;
 const CONFIG: &str = "config.json";
-/// Endings of files that hold weights.
-const WEIGHTS: [&str; 5] = ["safetensors", "bin", "pth", "pt", "gguf"];
+/// Files of the source that belong to the result: tokenizer, chat template, generation settings, and how images are cut
+/// for the vision tensors, which are copied for other readers.
+const BESIDE: [&str; 12] = [
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "generation_config.json",
+    "merges.txt",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
+];
+/// What the files begin with that say under which terms the weights may be used, in any case, and how they may end.
+const TERMS: [&str; 5] = ["license", "licence", "notice", "copying", "use_policy"];
+const TERMS_ENDINGS: [&str; 3] = ["", "md", "txt"];
 
 impl Conversion<'_> {
     /// Writes the result into the folder `target`, which is made where there is none; weights, index and config of a
-    /// model that lies there are removed first, other files are overwritten where names are the same. `config.json`
-    /// comes last, so that an unfinished folder is no model.
+    /// model that lies there are removed first. What the result needs of the files beside the weights goes along and
+    /// overwrites files of the same names. `config.json` comes last, so that an unfinished folder is no model.
     ///
     /// `progress` counts bytes of the source and can stop the work ([`Error::Interrupted`]).
     pub fn write(&self, target: &Path, mut progress: impl FnMut(Progress) -> ControlFlow<()>) -> Result<()> {
@@ -103,18 +120,20 @@ fn clear(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Names of the files that go along: tokenizer, chat template, generation settings, licence.
+/// Names of the files that go along.
 fn beside(source: &Path) -> Result<Vec<String>> {
     let mut names = file_names(source)?;
     names.retain(|name| {
-        let path = source.join(name);
-        let small =
-            || fs::metadata(&path).is_ok_and(|info| info.is_file() && info.len() <= FOLDER_FILE_LIMIT);
-        let is_weights = WEIGHTS.iter().any(|end| path.extension().is_some_and(|e| e == *end));
-        let ours = name == CONFIG || name.ends_with(".safetensors.index.json");
-        !name.starts_with('.') && !is_weights && !ours && small()
+        (BESIDE.contains(&name.as_str()) || are_terms(name))
+            && fs::metadata(source.join(name)).is_ok_and(|info| info.is_file())
     });
     Ok(names)
+}
+
+fn are_terms(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    TERMS.iter().any(|begin| name.starts_with(begin)) && TERMS_ENDINGS.contains(&ending)
 }
 
 fn file_names(folder: &Path) -> Result<Vec<String>> {

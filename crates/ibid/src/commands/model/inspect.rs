@@ -6,7 +6,10 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 pub fn run(data: &DataFolder, settings: &Settings, args: &Inspect, out: &Out) -> Result<Exit> {
-    let path = super::resolve(data, settings)?;
+    let path = match &args.which {
+        Some(named) => super::named(data, named)?,
+        None => super::resolve(data, settings)?,
+    };
     let model = weights::Model::open(&path)?;
     let names: Vec<String> = model.tensor_names().map(str::to_owned).collect();
     let (mut parameters, mut bytes) = (0_u64, 0_u64);

@@ -7,21 +7,26 @@ mod hub;
 pub mod inspect;
 pub mod logits;
 pub mod plan;
+pub mod planned_weights;
 
 use crate::{data_folder::DataFolder, problem::Failure, settings::Settings};
 use std::path::{Path, PathBuf};
 
 /// The model a command means: a path, the name of a fetched one, or the only one fetched.
 pub fn resolve(data: &DataFolder, settings: &Settings) -> Result<PathBuf, Failure> {
-    let wanted = &settings.model;
-    if wanted.is_empty() {
-        return the_only_one(data);
-    }
+    if settings.model.is_empty() { the_only_one(data) } else { named(data, &settings.model) }
+}
+
+/// The model of a path, or of the name of a fetched one.
+pub fn named(data: &DataFolder, wanted: &str) -> Result<PathBuf, Failure> {
     let candidates =
         [PathBuf::from(wanted), data.models().join(wanted), data.models().join(format!("{wanted}.gguf"))];
     candidates.into_iter().find(|path| path.exists()).ok_or_else(|| {
-        let detail =
-            format!("no model {wanted:?}: it is neither a path nor one of the fetched {}", names(data));
+        let detail = format!(
+            "no model {wanted:?}: it is neither a path nor one of the fetched {}; fetch the default one with ibid model \
+             fetch, or name one on disk: --model PATH",
+            names(data)
+        );
         Failure::new(404, "model_missing", detail)
     })
 }
@@ -33,7 +38,11 @@ fn the_only_one(data: &DataFolder) -> Result<PathBuf, Failure> {
     }
     match fetched(&data.models()).as_slice() {
         [only] => Ok(only.clone()),
-        [] => Err(Failure::new(503, "model_missing", "no model was fetched yet; run: ibid model fetch")),
+        [] => {
+            let detail = "no model was fetched yet; fetch the default one with ibid model fetch, or name one on disk: \
+                          --model PATH";
+            Err(Failure::new(503, "model_missing", detail))
+        }
         _ => Err(Failure::new(
             400,
             "model_ambiguous",

@@ -1,6 +1,7 @@
 //! `ibid model plan`: what reading so many tokens with a model takes, before anything is fetched or read. The page and
 //! `POST /v1/models/plan` show the same object.
 
+use super::planned_weights::{WeightBytes, WeightType};
 use crate::{
     cli::ModelPlan, data_folder::DataFolder, event::Out, owner::Exit, problem::Failure, rest,
     settings::Settings,
@@ -8,7 +9,7 @@ use crate::{
 use anyhow::Result;
 use clap::ValueEnum;
 use ingest::{MAX_NATIVE_PART_TOKENS, MAX_PART_TOKENS};
-use scout::{KvFormat, ModelConfig, ModelShape, WeightFormat};
+use scout::{KvFormat, ModelConfig, ModelShape};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -50,42 +51,6 @@ impl ModelPreset {
             Self::Llama318b => Some(ModelShape::llama_3_1_8b()),
             Self::Llama4Scout => Some(ModelShape::llama_4_scout()),
             Self::Open => None,
-        }
-    }
-}
-
-/// What weights are kept in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize, ToSchema)]
-pub enum WeightType {
-    #[value(name = "f32")]
-    #[serde(rename = "f32")]
-    F32,
-    #[value(name = "bf16")]
-    #[serde(rename = "bf16")]
-    Bf16,
-    #[value(name = "q8_0")]
-    #[serde(rename = "q8_0")]
-    Q80,
-    #[value(name = "q4_1")]
-    #[serde(rename = "q4_1")]
-    Q41,
-    #[value(name = "q4_0")]
-    #[serde(rename = "q4_0")]
-    Q40,
-    #[value(name = "int4")]
-    #[serde(rename = "int4")]
-    Int4,
-}
-
-impl From<WeightType> for WeightFormat {
-    fn from(weights: WeightType) -> Self {
-        match weights {
-            WeightType::F32 => Self::F32,
-            WeightType::Bf16 => Self::Bf16,
-            WeightType::Q80 => Self::Q8_0,
-            WeightType::Q41 => Self::Q4_1,
-            WeightType::Q40 => Self::Q4_0,
-            WeightType::Int4 => Self::Int4,
         }
     }
 }
@@ -217,18 +182,18 @@ fn total_memory(meminfo: &str) -> Option<u64> {
 impl Plan {
     /// `shape`: of the preset, or of the model in use.
     ///
-    /// Errors: 422 for a number of tokens that nobody reads.
+    /// Errors: 422 for a number of tokens that nobody reads, and for weights that the model cannot have.
     pub fn new(request: &PlanRequest, shape: &ModelShape, machine: &Machine) -> Result<Self, Failure> {
         let PlanRequest { tokens, model, weights, kv_dtype } = *request;
         if !(1..=MOST_TOKENS).contains(&tokens) {
             let detail = format!("{tokens} tokens cannot be planned; give 1 to {MOST_TOKENS}");
             return Err(Failure::new(422, "bad_tokens", detail));
         }
-        let weight_bytes = shape.weight_bytes(weights.into());
+        let weight_bytes = weights.bytes(shape)?;
         let kv_bytes_per_token = shape.kv_bytes_per_token(kv_dtype.into());
         let kv = tokens.saturating_mul(kv_bytes_per_token);
         let ram_bytes = PlannedMemory {
-            weights: weight_bytes,
+            weights: weight_bytes.all,
             cache: machine.cache_bytes.min(kv),
             working: shape.working_bytes(part_tokens(shape).min(tokens), kv_dtype.into()),
         };
@@ -245,11 +210,11 @@ impl Plan {
             weights,
             kv_dtype,
             disk_bytes: PlannedDisk {
-                weights: weight_bytes,
+                weights: weight_bytes.all,
                 kv,
                 text: (tokens as f64 * TEXT_BYTES_PER_TOKEN) as u64,
             },
-            notes: notes(request, shape, machine, &ram_bytes, &prefill),
+            notes: notes(request, shape, machine, (weight_bytes, &ram_bytes), &prefill),
             ram_bytes,
             kv_bytes_per_token,
             prefill,
@@ -278,7 +243,7 @@ fn notes(
     request: &PlanRequest,
     shape: &ModelShape,
     machine: &Machine,
-    ram: &PlannedMemory,
+    (weight_bytes, ram): (WeightBytes, &PlannedMemory),
     prefill: &PlannedPrefill,
 ) -> Vec<String> {
     let mut notes = vec![match prefill.basis {
@@ -287,11 +252,12 @@ fn notes(
             let part = part_tokens(shape).min(request.tokens);
             format!(
                 "Prefill: {:.3} GFLOP per token (2 per parameter it passes in the layers, and attention over a part of \
-                 {part} tokens) at {:.0} GOP/s: for each of {} cores, what one with AVX-512 VNNI reached with the \
-                 default model.",
+                 {part} tokens) at {:.0} GOP/s: this machine's cores ({}) by the {:.0} GOP/s that one with AVX-512 VNNI \
+                 reached with the default model.",
                 shape.flops_per_token(part) / 1e9,
                 OPS_PER_CORE * machine.cores.max(1) as f64 / 1e9,
-                machine.cores.max(1)
+                machine.cores.max(1),
+                OPS_PER_CORE / 1e9
             )
         }
     }];
@@ -319,7 +285,7 @@ fn notes(
                 chunk.window
             ));
         }
-        notes.extend(whole_context(request, shape, machine));
+        notes.extend(whole_context(request, shape, machine, weight_bytes));
         notes.push(format!(
             "KV: {} of {} layers see everything and are kept; the others see chunks of {} tokens, whose rows are memory at work.",
             shape.full_layers(),
@@ -327,16 +293,37 @@ fn notes(
             chunk.tokens
         ));
     }
-    if shape.vision_parameters > 0 {
-        notes.push(format!(
-            "The image encoder ({} parameters) is not counted: reading text does not need it.",
-            shape.vision_parameters
-        ));
-    }
+    notes.extend(of_weights(request.weights, shape));
     match request.kv_dtype {
         KvType::F32 => notes.push("KV in f32 is kept with numerics = reference alone.".to_owned()),
         KvType::Int4 => notes.push("KV in int4 is not kept by this version of Ibid.".to_owned()),
         KvType::Bf16 | KvType::Int8 => {}
+    }
+    notes
+}
+
+/// How the weights stand to what `ibid model convert` writes, and what of the model is left out.
+fn of_weights(weights: WeightType, shape: &ModelShape) -> Vec<String> {
+    let converted = WeightType::Int4Experts.bytes(shape);
+    let mut notes = Vec::new();
+    if let (WeightType::Int4, Ok(converted)) = (weights, converted) {
+        notes.push(format!(
+            "Weights: int4 is of all of them. ibid model convert writes the experts in int4 and keeps the rest in bf16: {}, \
+             planned with the weights int4_experts.",
+            rest::bytes(converted.all)
+        ));
+    }
+    if shape.vision_parameters > 0 {
+        let copied = match weights {
+            WeightType::Int4Experts => {
+                format!(" ibid model convert copies it: {} more.", rest::bytes(2 * shape.vision_parameters))
+            }
+            _ => String::new(),
+        };
+        notes.push(format!(
+            "The image encoder ({} parameters) is not counted: reading text does not need it.{copied}",
+            shape.vision_parameters
+        ));
     }
     notes
 }
@@ -349,12 +336,16 @@ const DISK_BYTES_PER_S: f64 = 1e9;
 const ACCELERATORS: [(&str, f64); 2] = [("one H100 with 80 GB", 78.0), ("one H200 with 141 GB", 139.0)];
 
 /// What a question costs that sees all tokens, what one exact prefill of them would, and which hardware holds it all.
-fn whole_context(request: &PlanRequest, shape: &ModelShape, machine: &Machine) -> Vec<String> {
+fn whole_context(
+    request: &PlanRequest,
+    shape: &ModelShape,
+    machine: &Machine,
+    weight_bytes: WeightBytes,
+) -> Vec<String> {
     let ops = OPS_PER_CORE * machine.cores.max(1) as f64;
     let exact = shape.flops_per_token(request.tokens) * request.tokens as f64;
     let isolated = shape.flops_per_token(part_tokens(shape).min(request.tokens)) * request.tokens as f64;
-    let weights = shape.weight_bytes(request.weights.into());
-    let active = WeightFormat::from(request.weights).bytes(shape.active_parameters());
+    let WeightBytes { all: weights, per_token: active } = weight_bytes;
     let kv = request.tokens.saturating_mul(shape.kv_bytes_per_token(request.kv_dtype.into()));
     let working = shape.working_bytes(part_tokens(shape).min(request.tokens), request.kv_dtype.into());
     let all = weights.saturating_add(kv).saturating_add(working);
