@@ -173,6 +173,7 @@ fn document(n: usize, tokens: u64) -> Document {
             id: VersionId(n as u64 + 1),
             document,
             file: File { id: id(IdKind::File), sha256: Digest([0; 32]), bytes: 0 },
+            place: None,
             number: 1,
             title: String::new(),
             media_type: "text/plain".into(),
