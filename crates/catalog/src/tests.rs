@@ -319,7 +319,7 @@ async fn newer_foreign_and_garbage_files_are_refused() {
         let other = dir.path().join(format!("other{at}.db"));
         std::fs::write(&other, bytes).unwrap();
         match (at, Catalog::open(&other).await) {
-            (63, Err(Error::Newer { found: 99, known: 4, .. })) | (68, Err(Error::Foreign { .. })) => {}
+            (63, Err(Error::Newer { found: 99, known: 5, .. })) | (68, Err(Error::Foreign { .. })) => {}
             (_, got) => panic!("{got:?}"),
         }
     }
