@@ -68,8 +68,8 @@ fn names_and_files_that_are_taken_are_refused_with_what_to_do() {
 
     bench.run(["import", "nowhere.ibid"]).fails(1, &["nowhere.ibid", "does not exist"]);
     bench.run(["export", "nowhere", archive]).fails(1, &["nowhere"]);
-    bench.run(["export", "notes", "no/such/n.ibid"]).fails(1, &["no folder", "mkdir -p", "no/such"]);
-    bench.run(["export", "notes", "files"]).fails(1, &["is a folder", "files/notes.ibid"]);
+    bench.run(["export", "copy", "no/such/n.ibid"]).fails(1, &["no folder", "mkdir -p", "no/such"]);
+    bench.run(["export", "copy", "files"]).fails(1, &["is a folder", "files/copy.ibid"]);
     let text = bench.write("bees.txt", documents::BEES);
     bench
         .run(["import", text.to_str().unwrap()])

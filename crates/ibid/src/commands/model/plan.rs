@@ -252,8 +252,8 @@ fn notes(
             let part = part_tokens(shape).min(request.tokens);
             format!(
                 "Prefill: {:.3} GFLOP per token (2 per parameter it passes in the layers, and attention over a part of \
-                 {part} tokens) at {:.0} GOP/s: this machine's cores ({}) by the {:.0} GOP/s that one with AVX-512 VNNI \
-                 reached with the default model.",
+                 {part} tokens) at {:.0} GOP/s: {} cores at {:.0} GOP/s each, which one with AVX-512 VNNI reached with the \
+                 default model.",
                 shape.flops_per_token(part) / 1e9,
                 OPS_PER_CORE * machine.cores.max(1) as f64 / 1e9,
                 machine.cores.max(1),

@@ -123,7 +123,7 @@ mod tests {
             (gib(bytes.all), gib(bytes.per_token))
         };
         assert_eq!(taken(WeightType::Bf16), (200.7, 30.1));
-        assert_eq!(taken(WeightType::Int4), (51.8, 7.8));
+        assert_eq!(taken(WeightType::Int4), (51.8, 7.7));
         assert_eq!(taken(WeightType::Int4Experts), (58.8, 13.4));
     }
 
