@@ -279,7 +279,7 @@ mod tests {
         type Case = (&'static str, fn(&mut Manifest));
         let cases: [Case; 7] = [
             ("documents", |m| m.documents = vec![m.documents[0].clone(); 100_001]),
-            ("name_bytes", |m| m.corpus = "x".repeat(201)),
+            ("name_bytes", |m| m.corpus = "x".repeat(801)),
             ("segment_bytes", |m| m.segments[0].bytes = (1 << 30) + 1),
             ("path_bytes", |m| m.documents[0].path = "x".repeat(4097)),
             ("input_bytes", |m| m.documents[0].original.bytes = u64::MAX),
