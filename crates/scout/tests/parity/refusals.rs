@@ -211,7 +211,10 @@ fn config_that_is_no_json() {
     assert_error!(
         logits_of(&path, Numerics::Reference, &[1]).unwrap_err(),
         Error::Weights(weights::Error::Json { .. }),
-        format!("bad JSON in {}/config.json: EOF while parsing a value at line 1 column 15", path.display())
+        format!(
+            "bad JSON in {}/config.json: EOF while parsing a value at line 1 column 15; the file is damaged, fetch it again",
+            path.display()
+        )
     );
 }
 
