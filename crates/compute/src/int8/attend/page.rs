@@ -1,8 +1,8 @@
 //! One KV page of one head: dequantise, rotate keys, scores, weights, weighted values; and the merge of pages.
 //!
 //! Both products are one kernel, `C[q, 64] = Σₖ A[q, k] · B[k, 64]` with k in order: 6 queries × 4 vectors in registers
-//! (24 accumulators with AVX-512), or 6 × 1 (12 with AVX2), and more vectors where there are fewer queries. Keys lie as
-//! `[head_dim, 64]`, so neither rotation nor scores shuffle anything. `cargo bench -p compute` measures it.
+//! (24 accumulators with AVX-512), or 6 × 1 (12 with AVX2). Keys lie as `[head_dim, 64]`, so neither rotation nor
+//! scores shuffle anything. `cargo bench -p compute` measures it.
 
 use std::ops::Range;
 
@@ -221,41 +221,27 @@ fn softmax<L: Lanes>(l: L, scores: &mut [f32; PAGE_LEN], scale: f32, seen: &Rang
 #[inline(always)]
 fn product<L: Lanes>(l: L, a: &[&[f32]], b: &[Vector], n_vectors: usize, out: &mut [f32]) {
     let out = out.as_chunks_mut::<LANES>().0;
-    let mut q = 0;
-    while q < a.len() {
-        // At least twelve sums at a time, or eight, so that none waits for its own last addition.
-        q += match (L::WIDE, a.len() - q) {
-            (true, 6..) => queries::<L, 6, 4>(l, a, b, n_vectors, q, out),
-            (true, 3..) => queries::<L, 3, 4>(l, a, b, n_vectors, q, out),
-            (true, _) => queries::<L, 1, 4>(l, a, b, n_vectors, q, out),
-            (false, 6..) => queries::<L, 6, 1>(l, a, b, n_vectors, q, out),
-            (false, 3..) => queries::<L, 3, 2>(l, a, b, n_vectors, q, out),
-            (false, _) => queries::<L, 1, 4>(l, a, b, n_vectors, q, out),
-        };
+    let mut v = 0;
+    while v < n_vectors {
+        let four = L::WIDE && v + 4 <= n_vectors;
+        let mut q = 0;
+        while q < a.len() {
+            let left = a.len() - q;
+            let at = (q, v);
+            q += match (four, left) {
+                (true, 6..) => block::<L, 6, 4>(l, a, b, n_vectors, at, out),
+                (true, 3..) => block::<L, 3, 4>(l, a, b, n_vectors, at, out),
+                (true, _) => block::<L, 1, 4>(l, a, b, n_vectors, at, out),
+                (false, 6..) => block::<L, 6, 1>(l, a, b, n_vectors, at, out),
+                (false, 3..) => block::<L, 3, 1>(l, a, b, n_vectors, at, out),
+                (false, _) => block::<L, 1, 1>(l, a, b, n_vectors, at, out),
+            };
+        }
+        v += if four { 4 } else { 1 };
     }
 }
 
-/// `Q` queries from `q` on by all vectors, `V` at a time; gives back `Q`.
-#[inline(always)]
-fn queries<L: Lanes, const Q: usize, const V: usize>(
-    l: L,
-    a: &[&[f32]],
-    b: &[Vector],
-    n_vectors: usize,
-    q: usize,
-    out: &mut [Vector],
-) -> usize {
-    let by_v = n_vectors / V * V;
-    for v in (0..by_v).step_by(V) {
-        block::<L, Q, V>(l, a, b, n_vectors, (q, v), out);
-    }
-    for v in by_v..n_vectors {
-        block::<L, Q, 1>(l, a, b, n_vectors, (q, v), out);
-    }
-    Q
-}
-
-/// `Q` queries by `V` vectors from `(query, vector)` on.
+/// `Q` queries by `V` vectors from `(query, vector)` on; gives back `Q`.
 #[inline(always)]
 fn block<L: Lanes, const Q: usize, const V: usize>(
     l: L,
@@ -264,7 +250,7 @@ fn block<L: Lanes, const Q: usize, const V: usize>(
     n_vectors: usize,
     (q, v): (usize, usize),
     out: &mut [Vector],
-) {
+) -> usize {
     let depth = b.len() / n_vectors;
     let rows: [&[f32]; Q] = std::array::from_fn(|i| &a[q + i][..depth]);
     let mut acc = [[l.splat(0.0); V]; Q];
@@ -282,6 +268,7 @@ fn block<L: Lanes, const Q: usize, const V: usize>(
             l.store(acc[i][j], &mut out[(q + i) * n_vectors + v + j]);
         }
     }
+    Q
 }
 
 /// Merges a page into the total: both are brought to the larger maximum, then added.
