@@ -182,7 +182,7 @@ fn total_memory(meminfo: &str) -> Option<u64> {
 impl Plan {
     /// `shape`: of the preset, or of the model in use.
     ///
-    /// Errors: 422 for a number of tokens that nobody reads, and for weights that the model cannot have.
+    /// Errors: 422 for a number of tokens that nobody reads, 409 for weights that this model cannot have.
     pub fn new(request: &PlanRequest, shape: &ModelShape, machine: &Machine) -> Result<Self, Failure> {
         let PlanRequest { tokens, model, weights, kv_dtype } = *request;
         if !(1..=MOST_TOKENS).contains(&tokens) {

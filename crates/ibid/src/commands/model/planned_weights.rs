@@ -45,7 +45,7 @@ pub struct WeightBytes {
 }
 
 impl WeightType {
-    /// Errors: 422 for experts in int4 where there are none that `ibid model convert` could write.
+    /// Errors: 409 for experts in int4 where there are none that `ibid model convert` could write.
     pub fn bytes(self, shape: &ModelShape) -> Result<WeightBytes, Failure> {
         let table = if shape.tied_embeddings { 0 } else { shape.vocab * shape.dim };
         let (all, per_token) = (shape.parameters(), shape.active_parameters() - table);
@@ -81,7 +81,7 @@ impl Experts {
         let layers = shape.n_layers.saturating_sub(shape.feed_forward.dense_layers);
         let refused = |why: &str| {
             let detail = format!("{} {why}; choose other weights than int4_experts", shape.name);
-            Failure::new(422, "bad_weights", detail)
+            Failure::new(409, "bad_weights", detail)
         };
         if shape.feed_forward.routed == 0 || layers == 0 {
             return Err(refused("has no experts"));
