@@ -67,7 +67,7 @@ fn plans_the_description_and_the_page_need_no_corpus() {
     assert_eq!(kv(&one) * 10, kv(&ten), "{one:#}");
     assert_eq!(kv(&one), one["kv_bytes_per_token"].as_u64().unwrap() * 1_000_000);
     plan(0).refused(422, "bad_tokens");
-    plan_of("llama-3.2-1b", 1).refused(422, "bad_weights");
+    plan_of("llama-3.2-1b", 1).refused(409, "bad_weights");
 
     let description = api.get("/v1/openapi.json").ok();
     assert!(description["openapi"].as_str().unwrap().starts_with("3.1"), "{}", description["openapi"]);
