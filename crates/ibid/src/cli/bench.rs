@@ -1,5 +1,6 @@
 //! What `ibid bench` can be asked to measure.
 
+use crate::settings::KvDtype;
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -21,6 +22,8 @@ pub enum Bench {
     Ingest(BenchIngest),
     /// Getting stored KV pages back from disk
     Restore(BenchRestore),
+    /// What the fast arithmetic and each KV type cost in predicting real text, against the f32 reference
+    Perplexity(BenchPerplexity),
     /// What this machine could do at best: int8 and f32 arithmetic, reading from its last cache and from memory
     #[command(after_help = "Examples:\n  ibid bench peak\n  ibid bench peak --json")]
     Peak,
@@ -84,4 +87,23 @@ pub struct BenchRestore {
     pub tokens: Vec<usize>,
     #[arg(long, default_value_t = 3)]
     pub repeat: usize,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(
+    after_help = "Examples:\n  ibid bench perplexity\n  ibid bench perplexity --tokens 50000 --kv int8,bf16 --from ~/papers\n\nThe reference reads every token too, at a few dozen tokens a second. The text is cut into stretches; each is read behind the header alone, and a token is predicted from those of its stretch."
+)]
+pub struct BenchPerplexity {
+    /// Size of the text
+    #[arg(long, default_value_t = 50_000)]
+    pub tokens: u64,
+    /// Tokens that are read in one go, the window at most
+    #[arg(long, default_value_t = 1024)]
+    pub stretch: usize,
+    /// What KV is kept in
+    #[arg(long, value_delimiter = ',', default_value = "int8")]
+    pub kv: Vec<KvDtype>,
+    /// Folder whose files are read
+    #[arg(long, value_name = "FOLDER", default_value = "examples/corpus")]
+    pub from: PathBuf,
 }

@@ -1,10 +1,12 @@
-//! `ibid bench`: how fast this machine reads, keeps, restores and answers. No timing is ever a test.
+//! `ibid bench`: how fast this machine reads, keeps, restores and answers, and how well its arithmetic
+//! predicts. No timing is ever a test.
 
 mod engine_speed;
 mod ingest_speed;
 mod measured;
 mod own_process;
 mod peak;
+mod perplexity;
 mod restore;
 mod sample_text;
 mod scratch;
@@ -39,6 +41,7 @@ pub async fn run(data: &DataFolder, settings: &Settings, args: &Bench, out: &Out
         Bench::Ttft(args) => ttft::compose_contexts(data, settings, args, out).await?,
         Bench::Ingest(args) => ingest_speed::run(data, settings, args, out).await?,
         Bench::Restore(args) => restore::run(data, settings, args, out).await?,
+        Bench::Perplexity(args) => perplexity::run(data, settings, args, out).await?,
         Bench::Peak => tokio::task::block_in_place(|| peak::run(out))?,
     }
     Ok(Exit::Done)

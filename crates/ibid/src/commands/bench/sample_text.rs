@@ -74,9 +74,27 @@ impl Maker<'_> {
                 break;
             }
         }
-        let detail =
-            format!("{} holds no text to measure with; name another folder with --from", from.display());
-        Err(Failure::new(404, "nothing_found", detail).into())
+        Err(nothing_found(from))
+    }
+
+    /// Token ids of `from`'s documents in order of path, `wanted` at most in all; fewer where the folder holds fewer.
+    pub fn token_ids(&self, from: &Path, wanted: u64) -> Result<Vec<Vec<u32>>> {
+        let (mut documents, mut left) = (Vec::new(), wanted as usize);
+        for path in files_below(from)? {
+            if left == 0 {
+                break;
+            }
+            stop_when_cancelled(self.out)?;
+            let Some(extracted) = self.extract(&path) else { continue };
+            let mut ids = self.tokenizer.encode_document(&extracted.text)?.ids;
+            ids.truncate(left);
+            left -= ids.len();
+            documents.push(ids);
+        }
+        if documents.iter().all(Vec::is_empty) {
+            return Err(nothing_found(from));
+        }
+        Ok(documents)
     }
 
     /// `None`, with a note, for what has no text.
@@ -122,6 +140,11 @@ impl Maker<'_> {
         made.files.push(path);
         Ok(())
     }
+}
+
+fn nothing_found(from: &Path) -> anyhow::Error {
+    let detail = format!("{} holds no text to measure with; name another folder with --from", from.display());
+    Failure::new(404, "nothing_found", detail).into()
 }
 
 /// The text with a mark of the round before a word every few hundred bytes.
