@@ -101,7 +101,10 @@ fn attention(ops: Int8) {
         for t in 0..n_tokens {
             pages[t / PAGE_LEN].write_row(t % PAGE_LEN, row.row(0), row.row(0)).expect("row");
         }
-        let block = |(i, page)| KvBlock { page, visible: 0..PAGE_LEN, first_pos: (i * PAGE_LEN) as u64 };
+        let block = |(i, page)| {
+            let pos = (i * PAGE_LEN) as u64;
+            KvBlock { page, visible: 0..PAGE_LEN, first_pos: pos, stored_pos: pos }
+        };
         let blocks: Vec<KvBlock<'_>> = pages.iter().enumerate().map(block).collect();
         let q_pos: Vec<u64> = (n_tokens - n_rows..n_tokens).map(|pos| pos as u64).collect();
         let rope = Some((&table, Pairing::Interleaved));

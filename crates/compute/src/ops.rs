@@ -1,6 +1,6 @@
 //! The seam between the Scout engine and the hardware: one trait of stage-sized calls.
 //!
-//! A forward pass is: embed · per layer { norm · matmul (qkv) · rope · append to KV · attend · activations ·
+//! A forward pass is: embed · per layer { norm · matmul (qkv) · rope (keys) · append to KV · attend · activations ·
 //! matmul_add · norm · matmul (gate, up) · swiglu · matmul_add } · norm · matmul (logits).
 
 use std::ops::Range;
@@ -15,15 +15,23 @@ pub const PAGE_LEN: usize = kv::PAGE_TOKENS;
 /// position is at most `q_pos`, and both positions lie in the same attention chunk when there is one.
 #[derive(Clone, Debug)]
 pub struct KvBlock<'a> {
-    /// Keys (un-rotated) and values of [`PAGE_LEN`] positions of one layer.
+    /// Keys and values of [`PAGE_LEN`] positions of one layer.
     pub page: &'a kv::PageBuf,
     /// Slots that hold tokens of the context; the others are never seen.
     pub visible: Range<usize>,
     /// Position of slot `visible.start`.
     pub first_pos: u64,
+    /// Position at which the key of slot `visible.start` was turned when it was stored; those of the other slots follow.
+    pub stored_pos: u64,
 }
 
 impl KvBlock<'_> {
+    /// How far the page stands behind where its keys were turned, in positions. Both lie within 2⁶².
+    #[inline]
+    pub(crate) fn moved(&self) -> i64 {
+        self.first_pos as i64 - self.stored_pos as i64
+    }
+
     /// The slots a query at `q_pos` sees, possibly none. Positions rise with slots, so it is one range.
     #[inline]
     pub fn seen_by(&self, q_pos: u64, chunk: Option<u64>) -> Range<usize> {
@@ -62,7 +70,7 @@ pub struct AttendSpec<'a> {
     pub head_dim: usize,
     /// Factor on every score, usually `1 / sqrt(head_dim)`.
     pub scale: f32,
-    /// How keys are rotated to their position; `None` for a layer without rotation.
+    /// How queries are rotated to their position, as stored keys were to theirs; `None` for a layer without rotation.
     pub rope: Option<(&'a RopeTable, Pairing)>,
     /// Attention chunk in positions: queries see only their own chunk; `None` sees everything.
     pub chunk: Option<u64>,
@@ -98,6 +106,8 @@ impl AttendSpec<'_> {
             for block in group.blocks {
                 assert_eq!(block.page.shape(), shape, "page shape");
                 assert!(block.visible.end <= PAGE_LEN, "visible slots {:?}", block.visible);
+                let fixed = self.rope.is_some_and(|(table, _)| table.is_periodic());
+                assert!(!fixed || block.moved() == 0, "keys of an attention chunk stay where they are");
             }
             if let Some(mass) = &group.mass {
                 assert_eq!(mass.len(), group.blocks.len() * PAGE_LEN, "mass per slot");
@@ -214,13 +224,10 @@ pub trait Ops: Send + Sync {
     /// `silu(gate) · up` per row of `gate_up` `[n_rows, 2 F]` (gate first) as the input `[n_rows, F]` of a product.
     fn swiglu(&self, gate_up: &Rows, acts: &mut Self::Acts);
 
-    /// Rotates every head of `q` `[n_rows, n_heads * head_dim]` to its row's position.
-    ///
-    /// # Panics
-    /// When a position is outside the table.
-    fn rope(&self, q: &mut Rows, head_dim: usize, table: &RopeTable, pairing: Pairing, pos: &[u64]);
+    /// Rotates every head of `x` `[n_rows, n_heads * head_dim]` to its row's position: keys before they are stored.
+    fn rope(&self, x: &mut Rows, head_dim: usize, table: &RopeTable, pairing: Pairing, pos: &[u64]);
 
-    /// Softmax attention of `q` (already rotated) over each group's pages into the group's rows of `out`, both
+    /// Softmax attention of `q` (not rotated) over each group's pages into the group's rows of `out`, both
     /// `[n_rows, n_heads * head_dim]`; `out` is resized. A row that sees nothing gives zeros.
     ///
     /// # Panics

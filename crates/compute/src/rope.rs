@@ -1,5 +1,7 @@
 //! Rotary position tables: cosines and sines of every angle a head needs, computed once per model.
 
+use std::borrow::Cow;
+
 /// Which two components of a head are rotated together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pairing {
@@ -20,32 +22,36 @@ impl Pairing {
     }
 }
 
-/// Cosine and sine of `position × inv_freq[i]`, each `[head_dim / 2, n_pos]` with the position fastest,
-/// so that the 64 positions of a KV page are one contiguous run per angle.
+/// Cosine and sine of `position × inv_freq[i]`, each `[n_pos, head_dim / 2]`, so that the angles of a position lie
+/// together.
 #[derive(Clone, Debug)]
 pub struct RopeTable {
+    /// Radians per position, `[head_dim / 2]`.
+    inv_freq: Vec<f64>,
     cos: Vec<f32>,
     sin: Vec<f32>,
-    n_freqs: usize,
     n_pos: usize,
     periodic: bool,
 }
 
+/// How far the angles of one position are turned, each `[head_dim / 2]`.
+#[derive(Clone, Debug)]
+pub struct Angles<'a> {
+    pub cos: Cow<'a, [f32]>,
+    pub sin: Cow<'a, [f32]>,
+}
+
 impl RopeTable {
-    /// Table for positions `0..max_pos`; `inv_freq` is `[head_dim / 2]` in radians per position.
-    /// Angles are formed and reduced in f64, then rounded to f32 once.
+    /// Table for positions `0..max_pos`; later ones are computed whenever they are asked for. `inv_freq` is
+    /// `[head_dim / 2]` in radians per position. Angles are formed and reduced in f64, then rounded to f32 once.
     pub fn new(inv_freq: &[f64], max_pos: usize) -> Self {
-        let n_freqs = inv_freq.len();
-        let mut cos = Vec::with_capacity(n_freqs * max_pos);
-        let mut sin = Vec::with_capacity(n_freqs * max_pos);
-        for &freq in inv_freq {
-            for pos in 0..max_pos {
-                let (s, c) = (pos as f64 * freq).sin_cos();
-                cos.push(c as f32);
-                sin.push(s as f32);
-            }
+        let (mut cos, mut sin) = (Vec::new(), Vec::new());
+        for pos in 0..max_pos as u64 {
+            let (of_cos, of_sin) = turn(inv_freq, pos);
+            cos.extend(of_cos);
+            sin.extend(of_sin);
         }
-        Self { cos, sin, n_freqs, n_pos: max_pos, periodic: false }
+        Self { inv_freq: inv_freq.to_vec(), cos, sin, n_pos: max_pos, periodic: false }
     }
 
     /// Table for layers whose reach is one attention chunk of `period` positions: position `p` is turned
@@ -56,46 +62,33 @@ impl RopeTable {
 
     /// Angles per head: `head_dim / 2`.
     pub fn n_freqs(&self) -> usize {
-        self.n_freqs
+        self.inv_freq.len()
     }
 
-    /// Positions the table holds (its period when periodic).
-    pub fn n_pos(&self) -> usize {
-        self.n_pos
+    /// Whether positions are turned as if every period began anew: then keys cannot be moved.
+    pub fn is_periodic(&self) -> bool {
+        self.periodic
     }
 
-    /// Column of position `pos`, or `None` past the end of a table that is not periodic.
+    /// The angles of a position.
     #[inline]
-    pub fn column(&self, pos: u64) -> Option<usize> {
-        let n_pos = self.n_pos as u64;
-        let pos = if self.periodic { pos % n_pos } else { pos };
-        (pos < n_pos).then_some(pos as usize)
+    pub fn angles(&self, pos: u64) -> Angles<'_> {
+        let pos = if self.periodic { pos % self.n_pos as u64 } else { pos };
+        if pos < self.n_pos as u64 {
+            let of = pos as usize * self.n_freqs()..(pos as usize + 1) * self.n_freqs();
+            return Angles { cos: Cow::Borrowed(&self.cos[of.clone()]), sin: Cow::Borrowed(&self.sin[of]) };
+        }
+        let (cos, sin) = turn(&self.inv_freq, pos);
+        Angles { cos: Cow::Owned(cos), sin: Cow::Owned(sin) }
     }
+}
 
-    /// `(cos, sin)` of angle `i` at table column `column`.
-    #[inline]
-    pub fn angle(&self, i: usize, column: usize) -> (f32, f32) {
-        let at = i * self.n_pos + column;
-        (self.cos[at], self.sin[at])
-    }
-
-    /// Cosines `[n_freqs, n_pos]`.
-    pub fn cos(&self) -> &[f32] {
-        &self.cos
-    }
-
-    /// Sines `[n_freqs, n_pos]`.
-    pub fn sin(&self) -> &[f32] {
-        &self.sin
-    }
-
-    /// Column of a query position.
-    ///
-    /// # Panics
-    /// When the position lies outside the table: the caller admits no sequence longer than its table.
-    #[inline]
-    pub(crate) fn query_column(&self, pos: u64) -> usize {
-        self.column(pos)
-            .unwrap_or_else(|| panic!("position {pos} is outside a rope table of {} positions", self.n_pos))
-    }
+fn turn(inv_freq: &[f64], pos: u64) -> (Vec<f32>, Vec<f32>) {
+    inv_freq
+        .iter()
+        .map(|freq| {
+            let (sin, cos) = (pos as f64 * freq).sin_cos();
+            (cos as f32, sin as f32)
+        })
+        .unzip()
 }

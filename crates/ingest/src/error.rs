@@ -64,7 +64,7 @@ pub enum Error {
     NoSuchPart { document: String, part: u64 },
     #[error(
         "part {part} of {document:?} was prefilled as segment {expected}, the open model makes it {got}; \
-         use the model of this corpus"
+         use the model of this corpus, or read its documents with this one: ibid add CORPUS FILES"
     )]
     OtherSegment { document: String, part: u64, expected: Digest, got: Digest },
     #[error(

@@ -12,7 +12,7 @@ use crate::layout::{HEADER_FIXED_BYTES, LAYER_BYTES, Layout, MAX_LAYERS, PageOrd
 use crate::page::{Dtype, PageShape};
 
 /// Version of the bytes; part of every segment's identity.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 pub(crate) const MAGIC: [u8; 8] = *b"IBID-KV\n";
 
@@ -249,8 +249,8 @@ mod tests {
         let mut bytes = header(RowKind::Isolated).encode();
         bytes[0] = b'X';
         assert!(matches!(decode(&bytes), Err(KvError::Magic { .. })));
-        let bytes = forged(|bytes| bytes[8] = 1);
-        assert!(matches!(decode(&bytes), Err(KvError::Version { expected: 2, got: 1, .. })));
+        let bytes = forged(|bytes| bytes[8] = 2);
+        assert!(matches!(decode(&bytes), Err(KvError::Version { expected: 3, got: 2, .. })));
         let good = header(RowKind::Isolated).encode();
         let error = Header::decode(Path::new("x.kv"), &good, 12).unwrap_err();
         assert!(matches!(error, KvError::FileLength { got: 12, .. }), "{error}");

@@ -209,8 +209,8 @@ mod tests {
         let id = SegmentId::of(CONTEXT.id(), Dtype::Int8, RowKind::Isolated, &[5, 6, 7]);
         assert_eq!(id.to_string(), SEGMENT_HEX);
     }
-    const CONTEXT_HEX: &str = "aa5cd7ed7839500ee2c7ae42c73c00d395693d1912a5cc19820e4c9e7922a5d8";
-    const SEGMENT_HEX: &str = "30ae63bf8dbd2429a4e6357f20b13479aef6811432591adc87ef8295829170bb";
+    const CONTEXT_HEX: &str = "da587fbbaecf36d55c3b464b2c7b7de67442dc0e2c29a8c81c7b66c1d21d16e9";
+    const SEGMENT_HEX: &str = "12d5ebceafe8fce4a87d3568df08abf772673e07bb6ea6c168728bc1ec3f28fe";
 
     #[test]
     fn text_form_round_trips_and_has_one_spelling() {

@@ -1,8 +1,10 @@
 //! One KV page: 64 token positions of one layer, the unit of I/O, checksum and attention loop.
 //!
 //! Prefill writes rows into a [`PageBuf`] token by token; attend reads its sections as typed slices; disk
-//! holds exactly the same bytes. Keys are stored un-rotated. The order of sections is K codes, K scales,
-//! V codes, V scales; `F32` and `Bf16` pages have values in place of codes and no scales.
+//! holds exactly the same bytes. The order of sections is K codes, K scales, V codes, V scales; `F32` and `Bf16` pages
+//! have values in place of codes and no scales.
+
+mod int8;
 
 use bytemuck::{Pod, Zeroable};
 use half::bf16;
@@ -44,6 +46,14 @@ impl Dtype {
             Self::F32 => 4,
             Self::Bf16 => 2,
             Self::Int8 => 1,
+        }
+    }
+
+    /// Dimensions that a head's keys take: the words of `Int8` keys hold four each.
+    const fn stored_key_dims(self, head_dim: usize) -> usize {
+        match self {
+            Self::F32 | Self::Bf16 => head_dim,
+            Self::Int8 => head_dim.next_multiple_of(4),
         }
     }
 
@@ -93,11 +103,12 @@ impl Sections {
     fn of(shape: PageShape, dtype: Dtype) -> Self {
         let per_head = |bytes: usize| shape.n_kv_heads.checked_mul(PAGE_TOKENS * bytes);
         let sections = || {
-            let values = per_head(dtype.value_bytes())?.checked_mul(shape.head_dim)?;
+            let of_dims = |dims: usize| per_head(dtype.value_bytes())?.checked_mul(dims);
+            let k_scales = of_dims(dtype.stored_key_dims(shape.head_dim))?;
             let v_scale_bytes = per_head(dtype.scale_bytes())?;
-            let v = values.checked_add(v_scale_bytes.checked_mul(shape.key_groups())?)?;
-            let v_scales = v.checked_add(values)?;
-            Some(Self { k_scales: values, v, v_scales, end: v_scales.checked_add(v_scale_bytes)? })
+            let v = k_scales.checked_add(v_scale_bytes.checked_mul(shape.key_groups())?)?;
+            let v_scales = v.checked_add(of_dims(shape.head_dim)?)?;
+            Some(Self { k_scales, v, v_scales, end: v_scales.checked_add(v_scale_bytes)? })
         };
         sections().expect("a page's bytes fit the address space")
     }
@@ -151,7 +162,7 @@ impl PageBuf {
         bytemuck::cast_slice_mut(&mut self.lines)
     }
 
-    /// Stores one token's K and V, each `[n_kv_heads, head_dim]`, K before rotation.
+    /// Stores one token's K and V, each `[n_kv_heads, head_dim]`.
     ///
     /// What is stored depends on these two rows alone: not on the slot, not on neighbours, not on what the
     /// slot held. On an error the page is unchanged. Panics when `slot` or a length is out of range.
@@ -175,10 +186,12 @@ impl PageBuf {
     pub fn copy_row(&mut self, slot: usize, from: &Self, from_slot: usize) {
         assert!((self.shape, self.dtype) == (from.shape, from.dtype), "pages of two kinds");
         assert!(slot < PAGE_TOKENS && from_slot < PAGE_TOKENS, "a page has {PAGE_TOKENS} slots");
-        let (shape, dtype) = (self.shape, self.dtype);
-        let sections = Sections::of(shape, dtype);
-        let (value, scale, row) =
-            (dtype.value_bytes(), dtype.scale_bytes(), shape.head_dim * dtype.value_bytes());
+        if self.dtype == Dtype::Int8 {
+            return self.copy_row_int8(slot, from, from_slot);
+        }
+        let (value, row) = (self.dtype.value_bytes(), self.shape.head_dim * self.dtype.value_bytes());
+        let (v_start, n_columns, n_heads) =
+            (self.sections().v, self.shape.row_values(), self.shape.n_kv_heads);
         let (from, to) = (from.as_bytes(), self.as_bytes_mut());
         // `n` runs of 64 items, one of each slot.
         let mut copy = |start: usize, n: usize, bytes: usize| {
@@ -187,10 +200,8 @@ impl PageBuf {
                 to[at(slot)..][..bytes].copy_from_slice(&from[at(from_slot)..][..bytes]);
             }
         };
-        copy(0, shape.row_values(), value);
-        copy(sections.k_scales, shape.n_kv_heads * shape.key_groups(), scale);
-        copy(sections.v, shape.n_kv_heads, row);
-        copy(sections.v_scales, shape.n_kv_heads, scale);
+        copy(0, n_columns, value);
+        copy(v_start, n_heads, row);
     }
 
     /// Gives one token's K and V back as attend sees them. Panics when `slot` or a length is out of range.
@@ -203,11 +214,7 @@ impl PageBuf {
                 let (key, value) = match self.dtype {
                     Dtype::F32 => (self.k_f32(head)[at_k], self.v_f32(head)[at_v]),
                     Dtype::Bf16 => (self.k_bf16(head)[at_k].to_f32(), self.v_bf16(head)[at_v].to_f32()),
-                    Dtype::Int8 => (
-                        f32::from(self.k_codes(head)[at_k])
-                            * self.k_scales(head)[dim / KEY_GROUP * PAGE_TOKENS + slot],
-                        f32::from(self.v_codes(head)[at_v]) * self.v_scales(head)[slot],
-                    ),
+                    Dtype::Int8 => self.read_int8(head, dim, slot),
                 };
                 k[head * head_dim + dim] = key;
                 v[head * head_dim + dim] = value;
@@ -215,7 +222,7 @@ impl PageBuf {
         }
     }
 
-    /// `Int8` keys of a head, `[head_dim, 64]`: position fastest.
+    /// `Int8` keys of a head, `[⌈head_dim / 4⌉, 64, 4]`: four dimensions of a position in a word.
     pub fn k_codes(&self, head: usize) -> &[i8] {
         self.values(Dtype::Int8, 0, head)
     }
@@ -225,7 +232,7 @@ impl PageBuf {
         self.scales(self.sections().k_scales, head, self.shape.key_groups())
     }
 
-    /// `Int8` values of a head, `[64, head_dim]`.
+    /// `Int8` values of a head, `[16, head_dim, 4]`: four positions of a dimension in a word.
     pub fn v_codes(&self, head: usize) -> &[i8] {
         self.values(Dtype::Int8, self.sections().v, head)
     }
@@ -275,22 +282,26 @@ impl PageBuf {
 
     /// Whether all slots from `slot` on are zero in every section.
     pub fn is_zero_from(&self, slot: usize) -> bool {
-        let PageShape { n_kv_heads, head_dim } = self.shape;
-        let sections = self.sections();
+        if self.dtype == Dtype::Int8 {
+            return self.is_zero_from_int8(slot);
+        }
         let value_bytes = self.dtype.value_bytes();
-        let zero = |start: usize, end: usize| self.as_bytes()[start..end].iter().all(|&byte| byte == 0);
-        // Every section is a stack of [64] runs, but V, which is a stack of [64, head_dim] runs.
-        let runs = |start: usize, n_runs: usize, unit: usize| {
-            (0..n_runs).all(|run| {
-                let at = start + run * PAGE_TOKENS * unit;
-                zero(at + slot * unit, at + PAGE_TOKENS * unit)
-            })
-        };
-        runs(0, n_kv_heads * head_dim, value_bytes)
-            && runs(sections.v, n_kv_heads, value_bytes * head_dim)
-            && (self.dtype != Dtype::Int8
-                || (runs(sections.k_scales, n_kv_heads * self.shape.key_groups(), 4)
-                    && runs(sections.v_scales, n_kv_heads, 4)))
+        // Keys are a stack of [64] runs, values one of [64, head_dim] runs.
+        self.zero_runs(0, self.shape.row_values(), value_bytes, slot)
+            && self.zero_runs(
+                self.sections().v,
+                self.shape.n_kv_heads,
+                value_bytes * self.shape.head_dim,
+                slot,
+            )
+    }
+
+    /// Whether `n_runs` runs of 64 items of `unit` bytes are zero from item `slot` on.
+    fn zero_runs(&self, start: usize, n_runs: usize, unit: usize, slot: usize) -> bool {
+        (0..n_runs).all(|run| {
+            let at = start + run * PAGE_TOKENS * unit;
+            self.as_bytes()[at + slot * unit..at + PAGE_TOKENS * unit].iter().all(|&byte| byte == 0)
+        })
     }
 
     fn write_head<T: Pod>(
@@ -312,25 +323,6 @@ impl PageBuf {
         }
     }
 
-    fn write_head_int8(&mut self, head: usize, slot: usize, k: &[f32], v: &[f32]) {
-        let (sections, n_groups) = (self.sections(), self.shape.key_groups());
-        for (group, k) in k.chunks(KEY_GROUP).enumerate() {
-            let scale = int8_scale(k);
-            let first = group * KEY_GROUP;
-            let keys = self.values_mut::<i8>(Dtype::Int8, 0, head);
-            for (column, &x) in keys.chunks_exact_mut(PAGE_TOKENS).skip(first).zip(k) {
-                column[slot] = int8_code(x, scale);
-            }
-            self.set_scale(sections.k_scales, (head * n_groups + group) * PAGE_TOKENS + slot, scale);
-        }
-        let scale = int8_scale(v);
-        let values = self.values_mut::<i8>(Dtype::Int8, sections.v, head);
-        for (cell, &x) in values[slot * v.len()..][..v.len()].iter_mut().zip(v) {
-            *cell = int8_code(x, scale);
-        }
-        self.set_scale(sections.v_scales, head * PAGE_TOKENS + slot, scale);
-    }
-
     /// Scale number `index` of the section that starts at `start`.
     fn set_scale(&mut self, start: usize, index: usize, scale: f32) {
         self.as_bytes_mut()[start + index * 4..][..4].copy_from_slice(bytemuck::bytes_of(&scale));
@@ -340,10 +332,12 @@ impl PageBuf {
         Sections::of(self.shape, self.dtype)
     }
 
-    /// Bytes of one head's values in the section that starts at `start`.
+    /// Bytes of one head's keys or values, whose section starts at `start`.
     fn head_bytes(&self, start: usize, head: usize) -> std::ops::Range<usize> {
         assert!(head < self.shape.n_kv_heads, "head {head} of {}", self.shape.n_kv_heads);
-        let len = self.shape.head_dim * PAGE_TOKENS * self.dtype.value_bytes();
+        let head_dim = self.shape.head_dim;
+        let dims = if start == 0 { self.dtype.stored_key_dims(head_dim) } else { head_dim };
+        let len = dims * PAGE_TOKENS * self.dtype.value_bytes();
         start + head * len..start + (head + 1) * len
     }
 
@@ -388,20 +382,6 @@ impl std::fmt::Debug for PageBuf {
         write!(f, "PageBuf({} heads x {}, ", self.shape.n_kv_heads, self.shape.head_dim)?;
         write!(f, "{}, {bytes} bytes)", self.dtype.name())
     }
-}
-
-/// Scale of some values of one token: the largest magnitude over 127. Zero for a row of zeros, and for one so small
-/// that the quotient underflows.
-pub fn int8_scale(row: &[f32]) -> f32 {
-    row.iter().fold(0.0f32, |max, x| max.max(x.abs())) / CODE_MAX
-}
-
-/// `x / scale`, rounded half to even and kept within ±127, which only a subnormal scale can overstep.
-pub fn int8_code(x: f32, scale: f32) -> i8 {
-    if scale == 0.0 {
-        return 0;
-    }
-    (x / scale).round_ties_even().clamp(-CODE_MAX, CODE_MAX) as i8
 }
 
 /// A value must be finite in the stored type too: the largest f32 rounds to infinity in bf16.

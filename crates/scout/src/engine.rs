@@ -160,7 +160,7 @@ impl Engine {
         let header = self.header_pages(read)?;
         for page in 0..header.first().map_or(0, Vec::len) {
             let pages = header.iter().map(|layer| layer[page].clone()).collect();
-            sequence.compose(pages, 0..left.min(PAGE_TOKENS));
+            sequence.compose(pages, 0..left.min(PAGE_TOKENS), (page * PAGE_TOKENS) as u64);
             left = left.saturating_sub(PAGE_TOKENS);
         }
         Ok(sequence)

@@ -135,24 +135,27 @@ impl<O: Ops> Model<O> {
         self.ops.matmul(&acts, &layer.wqkv, &mut qkv);
 
         if plan.qk_norm {
-            // Rotation keeps the length of a head, so that the norm of the un-rotated key is that of the rotated one.
+            // Rotation keeps the length of a head: the norm may go before it.
             for row in 0..n {
                 norm_heads(&mut qkv.row_mut(row)[..q_dim + kv_dim], c.head_dim, c.rms_eps);
             }
         }
-        let mut q = Rows::zeros(n, q_dim);
-        let mut row = 0;
-        for batch in batches.iter_mut() {
-            for _ in batch.ids {
-                let (own_q, kv) = qkv.row(row).split_at(q_dim);
-                q.row_mut(row).copy_from_slice(own_q);
-                batch.sequence.write(l, tokens.pos[row], &kv[..kv_dim], &kv[kv_dim..])?;
-                row += 1;
-            }
+        let (mut q, mut k) = (Rows::zeros(n, q_dim), Rows::zeros(n, kv_dim));
+        for row in 0..n {
+            q.row_mut(row).copy_from_slice(&qkv.row(row)[..q_dim]);
+            k.row_mut(row).copy_from_slice(&qkv.row(row)[q_dim..q_dim + kv_dim]);
         }
         let pos = if plan.reach.chunk().is_some() { &tokens.own_pos } else { &tokens.pos };
         if let Some(pairing) = plan.rope {
-            self.ops.rope(&mut q, c.head_dim, &self.rope, pairing, pos);
+            self.ops.rope(&mut k, c.head_dim, &self.rope, pairing, pos);
+        }
+        let mut row = 0;
+        for batch in batches.iter_mut() {
+            for _ in batch.ids {
+                let v = &qkv.row(row)[q_dim + kv_dim..];
+                batch.sequence.write(l, tokens.pos[row], k.row(row), v)?;
+                row += 1;
+            }
         }
         if let Some(temperature) = plan.temperature {
             for (row, &pos) in tokens.pos.iter().enumerate() {
@@ -317,7 +320,7 @@ fn rope_table(config: &ModelConfig, plan: &[LayerPlan]) -> RopeTable {
             RopeTable::periodic(&frequencies, chunk as usize)
         }
         _ if rotating().next().is_none() => RopeTable::new(&frequencies, 1),
-        _ => RopeTable::new(&frequencies, config.window as usize + PAGE_TOKENS),
+        _ => RopeTable::new(&frequencies, config.window as usize),
     }
 }
 

@@ -18,6 +18,21 @@ pub struct Composed {
     pub visible: Range<usize>,
     /// Position of slot `visible.start`.
     pub first_pos: u64,
+    /// The position it had when the rows were computed, which keys stay turned to.
+    pub stored_pos: u64,
+}
+
+impl Composed {
+    /// The page of one layer; `kept`: which of those that see everything.
+    pub(crate) fn block(&self, kept: usize) -> KvBlock<'_> {
+        let Self { pages, visible, first_pos, stored_pos } = self;
+        KvBlock {
+            page: &pages[kept],
+            visible: visible.clone(),
+            first_pos: *first_pos,
+            stored_pos: *stored_pos,
+        }
+    }
 }
 
 /// Pages of one layer's own rows, from page `first_page` of the tail on: earlier ones were of closed chunks.
@@ -60,9 +75,9 @@ impl Sequence {
         (0..self.reaches.len()).filter(|&l| self.reaches[l] == Reach::Everything)
     }
 
-    /// Puts one page (of every layer that sees everything) behind what is already composed. Only before the tail has
-    /// begun.
-    pub fn compose(&mut self, pages: Vec<Arc<PageBuf>>, visible: Range<usize>) {
+    /// Puts one page (of every layer that sees everything) behind what is already composed; `computed_at`: where its first
+    /// slot stood when the rows were computed. Only before the tail has begun.
+    pub fn compose(&mut self, pages: Vec<Arc<PageBuf>>, visible: Range<usize>, computed_at: u64) {
         assert!(self.tail_len == 0 && self.stream.is_none(), "pages are composed before stream and tail");
         assert!(pages.len() == self.kept().count(), "one page per layer that sees everything");
         assert!(visible.end <= PAGE_TOKENS);
@@ -70,7 +85,8 @@ impl Sequence {
             return;
         }
         let len = visible.len() as u64;
-        self.composed.push(Composed { pages, visible, first_pos: self.tail_start });
+        let stored_pos = computed_at + visible.start as u64;
+        self.composed.push(Composed { pages, visible, first_pos: self.tail_start, stored_pos });
         self.tail_start += len;
     }
 
@@ -169,7 +185,7 @@ impl Sequence {
         self.reaches.is_empty()
     }
 
-    /// Writes one token's K and V, each `[n_kv_heads * head_dim]`, at `pos` of `layer`.
+    /// Writes one token's K (turned to its position) and V, each `[n_kv_heads * head_dim]`, at `pos` of `layer`.
     pub fn write(&mut self, layer: usize, pos: u64, k: &[f32], v: &[f32]) -> Result<()> {
         let slot = (pos - self.tail_start) as usize;
         let tail = &mut self.tail[layer];
@@ -186,17 +202,11 @@ impl Sequence {
         let start = if chunked { 0 } else { self.tail_start };
         let own = tail.pages.iter().enumerate().map(|(i, page)| {
             let slot = (tail.first_page + i) * PAGE_TOKENS;
-            KvBlock {
-                page,
-                visible: 0..PAGE_TOKENS.min(self.tail_len as usize - slot),
-                first_pos: start + slot as u64,
-            }
+            let pos = start + slot as u64;
+            let visible = 0..PAGE_TOKENS.min(self.tail_len as usize - slot);
+            KvBlock { page, visible, first_pos: pos, stored_pos: pos }
         });
-        let composed = self.composed.iter().filter(|_| !chunked).map(|c| KvBlock {
-            page: &c.pages[kept],
-            visible: c.visible.clone(),
-            first_pos: c.first_pos,
-        });
+        let composed = self.composed.iter().filter(|_| !chunked).map(|composed| composed.block(kept));
         composed.chain(own).collect()
     }
 
@@ -284,7 +294,9 @@ impl Engine {
         visible: Range<usize>,
     ) -> Result<()> {
         isolated(segment)?;
-        sequence.compose(segment.pages(self.stored_layers(), &[page])?, visible);
+        // Isolated rows are computed right behind the header.
+        let computed_at = (self.header().ids.len() + page as usize * PAGE_TOKENS) as u64;
+        sequence.compose(segment.pages(self.stored_layers(), &[page])?, visible, computed_at);
         Ok(())
     }
 }

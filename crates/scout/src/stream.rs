@@ -97,10 +97,7 @@ impl Stream {
 
     /// The blocks of what stands in front; `kept`: which of the layers that see everything.
     pub(crate) fn before(&self, kept: usize) -> Vec<KvBlock<'_>> {
-        self.before
-            .iter()
-            .map(|c| KvBlock { page: &c.pages[kept], visible: c.visible.clone(), first_pos: c.first_pos })
-            .collect()
+        self.before.iter().map(|composed| composed.block(kept)).collect()
     }
 
     /// Calls `attend` with the blocks of every window of `layer` in order, and the stream's page that each of them is of.
@@ -122,7 +119,7 @@ impl Stream {
                 for (number, (page, used)) in (first_page..).zip(&pages) {
                     for visible in self.visible(number, *used) {
                         numbers.push(number);
-                        blocks.push(KvBlock { page, visible, first_pos: 0 });
+                        blocks.push(KvBlock { page, visible, first_pos: 0, stored_pos: 0 });
                     }
                 }
                 attend(&numbers, &blocks)?;

@@ -130,7 +130,7 @@ mod tests {
         for window in pages.chunks(window) {
             let numbers: Vec<u64> = (first..first + window.len() as u64).collect();
             first += window.len() as u64;
-            let block = |page| KvBlock { page, visible: 0..PAGE_TOKENS, first_pos: 0 };
+            let block = |page| KvBlock { page, visible: 0..PAGE_TOKENS, first_pos: 0, stored_pos: 0 };
             let blocks: Vec<_> = window.iter().map(block).collect();
             let of = (&Reference, &spec, &q, 0..3);
             let mut between = || {

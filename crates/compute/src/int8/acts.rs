@@ -4,8 +4,9 @@ use rayon::prelude::*;
 
 use super::exp::exp;
 use super::matrix::{GROUP, LINES};
+use crate::rope::Angles;
 use crate::simd::{Isa, Kernel, LANES, Lanes};
-use crate::{Pairing, RopeTable, Rows};
+use crate::{Pairing, Rows};
 
 /// Quantised rows `[n_rows, width]`: i8 codes with one scale per row and group of 32 columns. A group that stands out of
 /// its row has a second term: what the first codes left over, quantised once more.
@@ -124,13 +125,14 @@ impl Kernel for QuantiseRow<'_> {
         };
         let groups = y.as_chunks::<GROUP>().0;
         for (x, term) in groups.iter().zip(&mut *self.terms) {
-            *term = quantise_group(l, x);
+            *term = quantise_group(l, x).0;
         }
         let limit = STANDS_OUT * root_mean_square(l, y, 0.0) / 127.0;
         let mut n_seconds = 0;
         for (group, (x, first)) in groups.iter().zip(&*self.terms).enumerate() {
             if first.scale > limit {
-                self.seconds[n_seconds] = Second { group, term: quantise_group(l, &left_over(l, x, first)) };
+                self.seconds[n_seconds] =
+                    Second { group, term: quantise_group(l, &left_over(l, x, first)).0 };
                 n_seconds += 1;
             }
         }
@@ -144,9 +146,10 @@ fn abs<L: Lanes>(l: L, x: L::F) -> L::F {
     l.max(x, l.sub(l.splat(0.0), x))
 }
 
-/// `code = round(x · (127 / absmax))`, ties to even; all zero when absmax is 0 or too small to divide by.
+/// `code = round(x · (127 / absmax))`, ties to even; all zero when absmax is 0 or too small to divide by. Gives the sum of
+/// the codes too.
 #[inline(always)]
-fn quantise_group<L: Lanes>(l: L, x: &[f32; GROUP]) -> Term {
+pub(super) fn quantise_group<L: Lanes>(l: L, x: &[f32; GROUP]) -> (Term, i32) {
     let [low, high] = as_pair(x);
     let (low, high) = (l.load(low), l.load(high));
     let absmax = l.largest(l.max(abs(l, low), abs(l, high)));
@@ -163,7 +166,7 @@ fn quantise_group<L: Lanes>(l: L, x: &[f32; GROUP]) -> Term {
         sum += i32::from(a) + i32::from(b) + i32::from(c) + i32::from(d);
     }
     let scale = if absmax > 1e-30 { absmax / 127.0 } else { 0.0 };
-    Term { words, scale, scaled_sum: scale * sum as f32 }
+    (Term { words, scale, scaled_sum: scale * sum as f32 }, sum)
 }
 
 /// `x − scale · code`, rounded once.
@@ -217,13 +220,13 @@ fn swiglu_row<L: Lanes>(l: L, gate_up: &[f32], y: &mut [f32]) {
     }
 }
 
-/// Rotates rows of queries; the same two roundings per component as for keys.
+/// Turns the heads of a row: `(a, b) → (a·cos − b·sin, b·cos + a·sin)`, the second product rounded once with the sum.
 pub(super) struct RotateRow<'a> {
+    /// `[n_heads * head_dim]`
     pub(super) row: &'a mut [f32],
     pub(super) head_dim: usize,
-    pub(super) table: &'a RopeTable,
+    pub(super) angles: Angles<'a>,
     pub(super) pairing: Pairing,
-    pub(super) column: usize,
 }
 
 impl Kernel for RotateRow<'_> {
@@ -231,13 +234,20 @@ impl Kernel for RotateRow<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, _: L) {
-        for i in 0..self.table.n_freqs() {
-            let (cos, sin) = self.table.angle(i, self.column);
-            let (at_a, at_b) = self.pairing.pair(i, self.head_dim);
-            for head in self.row.chunks_exact_mut(self.head_dim) {
-                let (a, b) = (head[at_a], head[at_b]);
-                head[at_a] = (-b).mul_add(sin, a * cos);
-                head[at_b] = a.mul_add(sin, b * cos);
+        let (cos, sin) = (&*self.angles.cos, &*self.angles.sin);
+        for head in self.row.chunks_exact_mut(self.head_dim) {
+            match self.pairing {
+                Pairing::Half => {
+                    let (a, b) = head.split_at_mut(self.head_dim / 2);
+                    for (((a, b), cos), sin) in a.iter_mut().zip(b).zip(cos).zip(sin) {
+                        (*a, *b) = ((-*b).mul_add(*sin, *a * cos), a.mul_add(*sin, *b * cos));
+                    }
+                }
+                Pairing::Interleaved => {
+                    for (([a, b], cos), sin) in head.as_chunks_mut::<2>().0.iter_mut().zip(cos).zip(sin) {
+                        (*a, *b) = ((-*b).mul_add(*sin, *a * cos), a.mul_add(*sin, *b * cos));
+                    }
+                }
             }
         }
     }

@@ -61,7 +61,7 @@ impl Ops for Int8 {
     type Acts = Int8Acts;
 
     fn numerics(&self) -> &'static str {
-        "int8-2"
+        "int8-3"
     }
 
     fn kv_dtype(&self) -> kv::Dtype {
@@ -106,17 +106,17 @@ impl Ops for Int8 {
         acts.fill(self.isa, gate_up, gate_up.width() / 2, Stage::SwiGlu);
     }
 
-    fn rope(&self, q: &mut Rows, head_dim: usize, table: &RopeTable, pairing: Pairing, pos: &[u64]) {
-        assert_eq!(q.n_rows(), pos.len(), "one position per row");
+    fn rope(&self, x: &mut Rows, head_dim: usize, table: &RopeTable, pairing: Pairing, pos: &[u64]) {
+        assert_eq!(x.n_rows(), pos.len(), "one position per row");
         assert_eq!(table.n_freqs() * 2, head_dim, "rope table of another head size");
-        let (isa, width) = (self.isa, q.width());
+        let (isa, width) = (self.isa, x.width());
         let rotate = |row: &mut [f32], pos: u64| {
-            isa.run(RotateRow { row, head_dim, table, pairing, column: table.query_column(pos) });
+            isa.run(RotateRow { row, head_dim, angles: table.angles(pos), pairing });
         };
-        if q.n_rows() <= ROPE_ROWS {
-            q.as_mut_slice().chunks_exact_mut(width).zip(pos).for_each(|(row, &pos)| rotate(row, pos));
+        if x.n_rows() <= ROPE_ROWS {
+            x.as_mut_slice().chunks_exact_mut(width).zip(pos).for_each(|(row, &pos)| rotate(row, pos));
         } else {
-            let rows = q.as_mut_slice().par_chunks_exact_mut(width).zip(pos).with_min_len(ROPE_ROWS);
+            let rows = x.as_mut_slice().par_chunks_exact_mut(width).zip(pos).with_min_len(ROPE_ROWS);
             rows.for_each(|(row, &pos)| rotate(row, pos));
         }
     }

@@ -1,12 +1,13 @@
-//! Attention of the reference: gather keys and values, rotate, then a two-pass softmax per row and head.
+//! Attention of the reference: gather keys and values, each key turned by what it has moved since it was stored; turn the
+//! queries; then a two-pass softmax per row and head.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::rotate;
+use super::{Reference, rotate};
 use crate::experts::dot;
-use crate::{AttendGroup, AttendSpec, PAGE_LEN, PageWeights, Rows, Walk};
+use crate::{AttendGroup, AttendSpec, Ops, PAGE_LEN, PageWeights, Rows, Walk};
 
 /// One group's keys (rotated) and values, `[n_slots, n_kv_heads * head_dim]`.
 struct Context {
@@ -16,6 +17,7 @@ struct Context {
 
 pub(super) fn attend(spec: &AttendSpec<'_>, q: &Rows, groups: &mut [AttendGroup<'_>], out: &mut Rows) {
     spec.check(q, groups);
+    let q = &turned(spec, q);
     out.resize(q.n_rows(), q.width());
     out.as_mut_slice().fill(0.0);
     for group in groups {
@@ -39,9 +41,18 @@ pub(super) fn attend(spec: &AttendSpec<'_>, q: &Rows, groups: &mut [AttendGroup<
     }
 }
 
+fn turned(spec: &AttendSpec<'_>, q: &Rows) -> Rows {
+    let mut q = q.clone();
+    if let Some((table, pairing)) = spec.rope {
+        Reference.rope(&mut q, spec.head_dim, table, pairing, spec.q_pos);
+    }
+    q
+}
+
 /// Page by page with a running maximum: pages that are seen once cannot wait for the largest score.
 pub(super) fn walk_on(spec: &AttendSpec<'_>, q: &Rows, groups: &[AttendGroup<'_>], walk: &mut Walk) {
     spec.check(q, groups);
+    let q = &turned(spec, q);
     for group in groups {
         let context = gather(spec, group);
         for row in group.rows.clone() {
@@ -109,11 +120,8 @@ fn gather(spec: &AttendSpec<'_>, group: &AttendGroup<'_>) -> Context {
             return;
         }
         block.page.read_row(slot, key, value);
-        let Some((table, pairing)) = spec.rope else { return };
-        let pos = block.first_pos + (slot - block.visible.start) as u64;
-        // Keys past the table are later than every query, so nothing sees them.
-        let Some(column) = table.column(pos) else { return };
-        key.chunks_exact_mut(spec.head_dim).for_each(|head| rotate(head, table, pairing, column));
+        let Some((table, pairing)) = spec.rope.filter(|_| block.moved() != 0) else { return };
+        key.chunks_exact_mut(spec.head_dim).for_each(|head| rotate(head, table, pairing, block.moved()));
     });
     Context { keys, values }
 }

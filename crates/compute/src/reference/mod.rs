@@ -64,7 +64,7 @@ impl Ops for Reference {
     type Acts = Rows;
 
     fn numerics(&self) -> &'static str {
-        "f32-1"
+        "f32-2"
     }
 
     fn kv_dtype(&self) -> kv::Dtype {
@@ -134,12 +134,11 @@ impl Ops for Reference {
         }
     }
 
-    fn rope(&self, q: &mut Rows, head_dim: usize, table: &RopeTable, pairing: Pairing, pos: &[u64]) {
-        assert_eq!(q.n_rows(), pos.len(), "one position per row");
+    fn rope(&self, x: &mut Rows, head_dim: usize, table: &RopeTable, pairing: Pairing, pos: &[u64]) {
+        assert_eq!(x.n_rows(), pos.len(), "one position per row");
         for (t, &pos) in pos.iter().enumerate() {
-            let column = table.query_column(pos);
-            for head in q.row_mut(t).chunks_exact_mut(head_dim) {
-                rotate(head, table, pairing, column);
+            for head in x.row_mut(t).chunks_exact_mut(head_dim) {
+                rotate(head, table, pairing, pos as i64);
             }
         }
     }
@@ -157,11 +156,12 @@ impl Ops for Reference {
     }
 }
 
-/// Turns one head to the position of table column `column`: `(a, b) → (a·cos − b·sin, b·cos + a·sin)`.
-fn rotate(head: &mut [f32], table: &RopeTable, pairing: Pairing, column: usize) {
-    for i in 0..table.n_freqs() {
+/// Turns one head by some positions, forwards or back: `(a, b) → (a·cos − b·sin, b·cos + a·sin)`.
+fn rotate(head: &mut [f32], table: &RopeTable, pairing: Pairing, by: i64) {
+    let angles = table.angles(by.unsigned_abs());
+    for (i, (&cos, &sin)) in angles.cos.iter().zip(&*angles.sin).enumerate() {
         let (a, b) = pairing.pair(i, head.len());
-        let (cos, sin) = table.angle(i, column);
+        let sin = if by < 0 { -sin } else { sin };
         (head[a], head[b]) = (head[a] * cos - head[b] * sin, head[b] * cos + head[a] * sin);
     }
 }

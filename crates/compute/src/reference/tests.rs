@@ -53,10 +53,12 @@ fn rope_turns_pairs_by_position_times_frequency() {
 }
 
 #[test]
-fn a_periodic_table_wraps_and_a_plain_one_ends() {
+fn a_periodic_table_wraps_and_a_plain_one_goes_on() {
     let table = RopeTable::periodic(&[1.0], 8);
-    assert_eq!(table.column(8_000_000_003), Some(3));
-    assert_eq!(RopeTable::new(&[1.0], 8).column(8), None);
+    assert_eq!(table.angles(8_000_000_003).cos[0], 3f64.cos() as f32);
+    let plain = RopeTable::new(&[0.5], 8);
+    assert_eq!(plain.angles(8).sin[0], 4f64.sin() as f32);
+    assert_eq!(plain.angles(7).sin[0], 3.5f64.sin() as f32);
 }
 
 #[test]
@@ -68,7 +70,7 @@ fn attention_weighs_values_by_softmax_of_scores_and_reports_it_as_mass() {
     {
         page.write_row(4 + slot, k, v).unwrap();
     }
-    let blocks = [KvBlock { page: &page, visible: 4..7, first_pos: 10 }];
+    let blocks = [KvBlock { page: &page, visible: 4..7, first_pos: 10, stored_pos: 10 }];
     let spec = AttendSpec {
         n_heads: 1,
         n_kv_heads: 1,
@@ -99,7 +101,7 @@ proptest! {
         let page = kv::PageBuf::new(kv::PageShape { n_kv_heads: 1, head_dim: 2 }, kv::Dtype::F32);
         let shift = if far { chunk.unwrap_or(1) * 5_000_000_000 } else { 0 };
         let (first_pos, q_pos) = (first_pos + shift, q_pos + shift);
-        let block = KvBlock { page: &page, visible: start..(start + len).min(64), first_pos };
+        let block = KvBlock { page: &page, visible: start..(start + len).min(64), first_pos, stored_pos: 0 };
         let slow: Vec<usize> = block.visible.clone().filter(|slot| {
             let pos = first_pos + (slot - start) as u64;
             pos <= q_pos && chunk.is_none_or(|chunk| pos / chunk == q_pos / chunk)

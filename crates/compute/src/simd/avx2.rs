@@ -49,10 +49,32 @@ pub(crate) struct Dots {
     high: [__m256i; 2],
 }
 
+/// Adds to eight lanes of 32 bits the products of four codes without sign with four signed ones. Exact where no pair of
+/// products oversteps 16 bits.
+#[inline(always)]
+fn dot_bytes(sums: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
+    // SAFETY: only called with a `Ymm` in hand.
+    unsafe {
+        let pairs = _mm256_maddubs_epi16(unsigned, signed);
+        _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+    }
+}
+
+/// Signed codes, and what of them goes in where the dot product takes no sign: their magnitudes, or with AVX-VNNI the
+/// codes plus 128.
+#[derive(Clone, Copy)]
+pub(crate) struct SignedCodes {
+    codes: [__m256i; 2],
+    unsigned: [__m256i; 2],
+}
+
 impl<const VNNI: bool> Lanes for Ymm<VNNI> {
     type F = [__m256; 2];
     type D = Dots;
     type B = [__m256i; 2];
+    type S = [__m256i; 2];
+    type W = [__m256i; 4];
+    type K = SignedCodes;
     const WIDE: bool = false;
     const SHORT_DOTS: bool = !VNNI;
 
@@ -103,6 +125,16 @@ impl<const VNNI: bool> Lanes for Ymm<VNNI> {
             let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(words);
             let (low, high) = (_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
             _mm_storeu_si128(to.as_mut_ptr().cast(), _mm_packs_epi16(low, high));
+        }
+    }
+    #[inline(always)]
+    fn store_u8(self, x: Self::F, to: &mut [u8; LANES]) {
+        // SAFETY: a value of this type is proof of the instructions, and the reference is as long as the access.
+        unsafe {
+            let words = _mm256_packs_epi32(_mm256_cvtps_epi32(x[0]), _mm256_cvtps_epi32(x[1]));
+            let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(words);
+            let (low, high) = (_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+            _mm_storeu_si128(to.as_mut_ptr().cast(), _mm_packus_epi16(low, high));
         }
     }
     #[inline(always)]
@@ -233,6 +265,98 @@ impl<const VNNI: bool> Lanes for Ymm<VNNI> {
             }
         }
         dots
+    }
+    #[inline(always)]
+    fn load_signed(self, from: &[i8; 64]) -> Self::K {
+        // SAFETY: a value of this type is proof of the instructions, and the reference is as long as the access.
+        unsafe {
+            let at = from.as_ptr().cast::<__m256i>();
+            let codes = [_mm256_loadu_si256(at), _mm256_loadu_si256(at.add(1))];
+            if VNNI {
+                let flip = _mm256_set1_epi8(i8::MIN);
+                let flipped = [_mm256_xor_si256(codes[0], flip), _mm256_xor_si256(codes[1], flip)];
+                SignedCodes { codes, unsigned: flipped }
+            } else {
+                SignedCodes { codes, unsigned: [_mm256_abs_epi8(codes[0]), _mm256_abs_epi8(codes[1])] }
+            }
+        }
+    }
+    #[inline(always)]
+    fn signed_start(self, sum: i32) -> Self::S {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { [_mm256_set1_epi32(if VNNI { -128 * sum } else { 0 }); 2] }
+    }
+    #[inline(always)]
+    fn dot_signed(self, mut sums: Self::S, codes: Self::K, other: i32) -> Self::S {
+        for (half, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: a value of this type is proof of the instructions.
+            unsafe {
+                let other = _mm256_set1_epi32(other);
+                *sums = if VNNI {
+                    avxvnni::dot(*sums, codes.unsigned[half], other)
+                } else {
+                    // |code| · (other · sign of code), which no 16-bit pair oversteps: 2 · 127 · 127.
+                    dot_bytes(*sums, codes.unsigned[half], _mm256_sign_epi8(other, codes.codes[half]))
+                };
+            }
+        }
+        sums
+    }
+    #[inline(always)]
+    fn signed_to_f32(self, sums: Self::S) -> Self::F {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { [_mm256_cvtepi32_ps(sums[0]), _mm256_cvtepi32_ps(sums[1])] }
+    }
+    #[inline(always)]
+    fn zero_weighted(self) -> Self::W {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { [_mm256_setzero_si256(); 4] }
+    }
+    #[inline(always)]
+    fn load_codes(self, from: &[i8; 64]) -> Self::B {
+        // SAFETY: a value of this type is proof of the instructions, and the reference is as long as the access.
+        unsafe {
+            let at = from.as_ptr().cast::<__m256i>();
+            [_mm256_loadu_si256(at), _mm256_loadu_si256(at.add(1))]
+        }
+    }
+    // With AVX-VNNI the first two registers hold the sums. Without it a lane has two, of a product pair each: bytes would
+    // saturate, words of 16 bits do not.
+    #[inline(always)]
+    fn dot_weights(self, mut sums: Self::W, codes: Self::B, weights: i32) -> Self::W {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe {
+            if VNNI {
+                let weights = _mm256_set1_epi32(weights);
+                sums[0] = avxvnni::dot(sums[0], weights, codes[0]);
+                sums[1] = avxvnni::dot(sums[1], weights, codes[1]);
+                return sums;
+            }
+            let weights = _mm256_cvtepu8_epi16(_mm_set1_epi32(weights));
+            for (half, codes) in codes.into_iter().enumerate() {
+                let low = _mm256_cvtepi8_epi16(_mm256_castsi256_si128(codes));
+                let high = _mm256_cvtepi8_epi16(_mm256_extracti128_si256::<1>(codes));
+                let (at_low, at_high) = (2 * half, 2 * half + 1);
+                sums[at_low] = _mm256_add_epi32(sums[at_low], _mm256_madd_epi16(low, weights));
+                sums[at_high] = _mm256_add_epi32(sums[at_high], _mm256_madd_epi16(high, weights));
+            }
+        }
+        sums
+    }
+    #[inline(always)]
+    fn weighted_to_f32(self, sums: Self::W) -> Self::F {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe {
+            if VNNI {
+                return [_mm256_cvtepi32_ps(sums[0]), _mm256_cvtepi32_ps(sums[1])];
+            }
+            let low = _mm256_hadd_epi32(sums[0], sums[1]);
+            let high = _mm256_hadd_epi32(sums[2], sums[3]);
+            // Sums of two registers come out two by two, by turns.
+            let low = _mm256_permute4x64_epi64::<0b11_01_10_00>(low);
+            let high = _mm256_permute4x64_epi64::<0b11_01_10_00>(high);
+            [_mm256_cvtepi32_ps(low), _mm256_cvtepi32_ps(high)]
+        }
     }
     #[inline(always)]
     fn sum(self, x: Self::F) -> f32 {

@@ -30,6 +30,9 @@ impl Lanes for Avx512Vnni {
     type F = __m512;
     type D = __m512i;
     type B = __m512i;
+    type S = __m512i;
+    type W = __m512i;
+    type K = __m512i;
     const WIDE: bool = true;
     const SHORT_DOTS: bool = false;
 
@@ -64,6 +67,11 @@ impl Lanes for Avx512Vnni {
     }
     #[inline(always)]
     fn store_i8(self, x: Self::F, to: &mut [i8; LANES]) {
+        // SAFETY: a value of this type is proof of the instructions, and the reference is as long as the access.
+        unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x))) }
+    }
+    #[inline(always)]
+    fn store_u8(self, x: Self::F, to: &mut [u8; LANES]) {
         // SAFETY: a value of this type is proof of the instructions, and the reference is as long as the access.
         unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x))) }
     }
@@ -152,6 +160,45 @@ impl Lanes for Avx512Vnni {
     fn dot<const NIBBLE: bool>(self, dots: Self::D, codes: Self::B, acts: i32) -> Self::D {
         // SAFETY: a value of this type is proof of the instructions.
         unsafe { _mm512_dpbusd_epi32(dots, codes, _mm512_set1_epi32(acts)) }
+    }
+    // One operand of `vpdpbusd` has no sign: codes go in plus 128, which flips their highest bit.
+    #[inline(always)]
+    fn load_signed(self, from: &[i8; 64]) -> Self::K {
+        // SAFETY: a value of this type is proof of the instructions, and the reference is as long as the access.
+        unsafe { _mm512_xor_si512(_mm512_loadu_si512(from.as_ptr().cast()), _mm512_set1_epi8(i8::MIN)) }
+    }
+    #[inline(always)]
+    fn signed_start(self, sum: i32) -> Self::S {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { _mm512_set1_epi32(-128 * sum) }
+    }
+    #[inline(always)]
+    fn dot_signed(self, sums: Self::S, codes: Self::K, other: i32) -> Self::S {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { _mm512_dpbusd_epi32(sums, codes, _mm512_set1_epi32(other)) }
+    }
+    #[inline(always)]
+    fn signed_to_f32(self, sums: Self::S) -> Self::F {
+        self.weighted_to_f32(sums)
+    }
+    #[inline(always)]
+    fn zero_weighted(self) -> Self::W {
+        self.zero_dots()
+    }
+    #[inline(always)]
+    fn load_codes(self, from: &[i8; 64]) -> Self::B {
+        // SAFETY: a value of this type is proof of the instructions, and the reference is as long as the access.
+        unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
+    }
+    #[inline(always)]
+    fn dot_weights(self, sums: Self::W, codes: Self::B, weights: i32) -> Self::W {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { _mm512_dpbusd_epi32(sums, _mm512_set1_epi32(weights), codes) }
+    }
+    #[inline(always)]
+    fn weighted_to_f32(self, sums: Self::W) -> Self::F {
+        // SAFETY: a value of this type is proof of the instructions.
+        unsafe { _mm512_cvtepi32_ps(sums) }
     }
     #[inline(always)]
     fn sum(self, x: Self::F) -> f32 {

@@ -44,6 +44,12 @@ pub(crate) trait Lanes: Copy {
     type D: Copy;
     /// 64 bytes: four consecutive k of 16 matrix rows.
     type B: Copy;
+    /// Sums of [`Lanes::dot_signed`] in each of 16 lanes.
+    type S: Copy;
+    /// Sums of [`Lanes::dot_weights`] in each of 16 lanes.
+    type W: Copy;
+    /// 64 signed bytes as [`Lanes::dot_signed`] takes them.
+    type K: Copy;
 
     /// Whether there are registers for large accumulator blocks (32 of 512 bits).
     const WIDE: bool;
@@ -61,6 +67,8 @@ pub(crate) trait Lanes: Copy {
     fn load_i8(self, from: &[i8; LANES]) -> Self::F;
     /// Rounds to the nearest integer, ties to even; |x| ≤ 127.
     fn store_i8(self, x: Self::F, to: &mut [i8; LANES]);
+    /// Rounds to the nearest integer, ties to even; 0 ≤ x ≤ 255.
+    fn store_u8(self, x: Self::F, to: &mut [u8; LANES]);
     fn add(self, a: Self::F, b: Self::F) -> Self::F;
     fn sub(self, a: Self::F, b: Self::F) -> Self::F;
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
@@ -88,6 +96,22 @@ pub(crate) trait Lanes: Copy {
     fn add_dots(self, a: Self::D, b: Self::D) -> Self::D;
     /// The sums, each rounded once to f32.
     fn dots_to_f32<const NIBBLE: bool>(self, dots: Self::D) -> Self::F;
+
+    /// 64 codes, none of them −128.
+    fn load_signed(self, from: &[i8; 64]) -> Self::K;
+    /// What sums of [`Lanes::dot_signed`] begin with: 0, or where one operand has no sign, what takes the bias of that off
+    /// again. `sum` is the sum of all codes of the other operand.
+    fn signed_start(self, sum: i32) -> Self::S;
+    /// Adds to each lane the exact dot product of its four i8 codes with the four packed in `other`, none of them −128.
+    fn dot_signed(self, sums: Self::S, codes: Self::K, other: i32) -> Self::S;
+    /// The sums, each rounded once to f32.
+    fn signed_to_f32(self, sums: Self::S) -> Self::F;
+    fn load_codes(self, from: &[i8; 64]) -> Self::B;
+    fn zero_weighted(self) -> Self::W;
+    /// Adds to each lane the exact dot product of its four i8 codes with the four u8 codes packed in `weights`.
+    fn dot_weights(self, sums: Self::W, codes: Self::B, weights: i32) -> Self::W;
+    /// The sums, each rounded once to f32.
+    fn weighted_to_f32(self, sums: Self::W) -> Self::F;
 
     /// Sum of the lanes by halves: lane i + lane i + 8, then i + 4, i + 2, i + 1.
     #[inline(always)]

@@ -15,6 +15,9 @@ impl Lanes for Scalar {
     type F = [f32; LANES];
     type D = [i32; LANES];
     type B = [u8; 64];
+    type S = [i32; LANES];
+    type W = [i32; LANES];
+    type K = [i8; 64];
     const WIDE: bool = false;
     const SHORT_DOTS: bool = false;
 
@@ -44,6 +47,10 @@ impl Lanes for Scalar {
     #[inline]
     fn store_i8(self, x: Self::F, to: &mut [i8; LANES]) {
         *to = std::array::from_fn(|i| x[i].round_ties_even() as i8);
+    }
+    #[inline]
+    fn store_u8(self, x: Self::F, to: &mut [u8; LANES]) {
+        *to = std::array::from_fn(|i| x[i].round_ties_even() as u8);
     }
     #[inline]
     fn add(self, a: Self::F, b: Self::F) -> Self::F {
@@ -116,5 +123,46 @@ impl Lanes for Scalar {
             }
         }
         dots
+    }
+    #[inline]
+    fn load_signed(self, from: &[i8; 64]) -> Self::K {
+        *from
+    }
+    #[inline]
+    fn signed_start(self, _: i32) -> Self::S {
+        [0; LANES]
+    }
+    // Calls, for the same reason.
+    #[inline(never)]
+    fn dot_signed(self, mut sums: Self::S, codes: Self::K, other: i32) -> Self::S {
+        let other = other.to_le_bytes();
+        for (sum, codes) in sums.iter_mut().zip(codes.as_chunks::<4>().0) {
+            *sum += (0..4).map(|k| i32::from(codes[k]) * i32::from(other[k] as i8)).sum::<i32>();
+        }
+        sums
+    }
+    #[inline]
+    fn signed_to_f32(self, sums: Self::S) -> Self::F {
+        self.weighted_to_f32(sums)
+    }
+    #[inline]
+    fn zero_weighted(self) -> Self::W {
+        [0; LANES]
+    }
+    #[inline]
+    fn load_codes(self, from: &[i8; 64]) -> Self::B {
+        from.map(|code| code as u8)
+    }
+    #[inline(never)]
+    fn dot_weights(self, mut sums: Self::W, codes: Self::B, weights: i32) -> Self::W {
+        let weights = weights.to_le_bytes();
+        for (sum, codes) in sums.iter_mut().zip(codes.as_chunks::<4>().0) {
+            *sum += (0..4).map(|k| i32::from(codes[k] as i8) * i32::from(weights[k])).sum::<i32>();
+        }
+        sums
+    }
+    #[inline]
+    fn weighted_to_f32(self, sums: Self::W) -> Self::F {
+        each(|i| sums[i] as f32)
     }
 }

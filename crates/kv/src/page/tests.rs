@@ -48,7 +48,8 @@ fn sections_lie_where_the_format_says() {
     page.write_row(9, &k, &v).unwrap();
     let bytes = page.as_bytes();
     let (heads, dims) = (SHAPE.n_kv_heads, SHAPE.head_dim);
-    let (k_scales, v_codes) = (heads * dims * 64, heads * dims * 64 + heads * 2 * 64 * 4);
+    // Nine words of four dimensions hold 35.
+    let (k_scales, v_codes) = (heads * 36 * 64, heads * 36 * 64 + heads * 2 * 64 * 4);
     let v_scales = v_codes + heads * dims * 64;
     for head in 0..heads {
         let of_group = |group: usize| {
@@ -63,8 +64,9 @@ fn sections_lie_where_the_format_says() {
         for dim in 0..dims {
             let key = (k[head * dims + dim] / of_groups[dim / 32]).round_ties_even() as i8;
             let value = (v[head * dims + dim] / v_scale).round_ties_even() as i8;
-            assert_eq!(bytes[(head * dims + dim) * 64 + 9], key as u8);
-            assert_eq!(bytes[v_codes + (head * 64 + 9) * dims + dim], value as u8);
+            assert_eq!(bytes[head * 36 * 64 + (dim / 4 * 64 + 9) * 4 + dim % 4], key as u8);
+            // Slot 9 is the second of the third four.
+            assert_eq!(bytes[v_codes + head * dims * 64 + (2 * dims + dim) * 4 + 1], value as u8);
         }
     }
     let used = bytes.iter().filter(|&&byte| byte != 0).count();
@@ -78,9 +80,10 @@ fn codes_round_half_to_even() {
     let shape = PageShape { n_kv_heads: 1, head_dim: 5 };
     let mut page = PageBuf::new(shape, Dtype::Int8);
     page.write_row(0, &k, &[-127.0, -1.5, -2.5, 126.5, 125.5]).unwrap();
-    let keys: Vec<i8> = page.k_codes(0).iter().step_by(64).copied().collect();
-    assert_eq!(keys, [127, 0, 2, 2, 0]);
-    assert_eq!(page.v_codes(0)[..5], [-127, -2, -2, 126, 126]);
+    let keys = page.k_codes(0);
+    assert_eq!((&keys[..4], keys[4 * 64]), (&[127, 0, 2, 2][..], 0));
+    let values: Vec<i8> = page.v_codes(0).iter().step_by(4).take(5).copied().collect();
+    assert_eq!(values, [-127, -2, -2, 126, 126]);
     assert_eq!((page.k_scales(0)[0], page.v_scales(0)[0]), (1.0, 1.0));
 }
 
@@ -99,8 +102,8 @@ fn the_largest_and_smallest_floats_survive() {
     let mut page = PageBuf::new(shape, Dtype::Int8);
     // A subnormal scale is coarse: the quotient oversteps 127 and is kept at it.
     page.write_row(0, &[f32::MAX, -f32::MAX], &[1.8e-43, -1.8e-43]).unwrap();
-    assert_eq!((page.k_codes(0)[0], page.k_codes(0)[64]), (127, -127));
-    assert_eq!(page.v_codes(0)[..2], [127, -127]);
+    assert_eq!(page.k_codes(0)[..2], [127, -127]);
+    assert_eq!((page.v_codes(0)[0], page.v_codes(0)[4]), (127, -127));
     assert!(page.is_well_formed());
 }
 

@@ -445,10 +445,10 @@ fn a_full_disk_at_any_operation_leaves_nothing_half_made() {
     }
 }
 
-/// A file of version 2 as it was first written. `KV_WRITE_GOLDEN=1` writes it anew, for a new version only.
+/// A file of version 3 as it was first written. `KV_WRITE_GOLDEN=1` writes it anew, for a new version only.
 #[test]
 fn the_golden_segment_still_opens_and_is_still_written() {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v2-int8.kv");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v3-int8.kv");
     let (_folder, store) = on_disk();
     let mut spec = spec(1, PageOrder::PageMajor);
     // No part of the identity's text form but the bytes themselves is pinned here.

@@ -142,7 +142,7 @@ fn pages_read_back_from_a_segment_give_the_same_bits() {
             let pages: Vec<Arc<PageBuf>> = (0..ENGINE.config().n_layers)
                 .map(|layer| segment.page(layer as u32, page as u64).unwrap())
                 .collect();
-            reloaded.compose(pages, 0..PAGE_TOKENS.min(n_tokens - page * PAGE_TOKENS));
+            reloaded.compose(pages, 0..PAGE_TOKENS.min(n_tokens - page * PAGE_TOKENS), computed_at(page));
         }
         assert!(store.counters().reads > 0, "nothing was read from disk");
 
@@ -184,6 +184,11 @@ fn part_bytes(part: &PartPages) -> Vec<Vec<Vec<u8>>> {
     part.pages.iter().map(|layer| layer.iter().map(|page| page.as_bytes().to_vec()).collect()).collect()
 }
 
+/// Where the first slot of a part's page stood.
+fn computed_at(page: usize) -> u64 {
+    (ENGINE.header().ids.len() + page * PAGE_TOKENS) as u64
+}
+
 /// A sequence of the header and the part's live pages.
 fn composed(part: PartPages) -> Sequence {
     let n_tokens = part.n_tokens as usize;
@@ -192,7 +197,7 @@ fn composed(part: PartPages) -> Sequence {
     let mut sequence = ENGINE.sequence().unwrap();
     for page in 0..n_tokens.div_ceil(PAGE_TOKENS) {
         let pages = layers.iter().map(|layer| Arc::clone(&layer[page])).collect();
-        sequence.compose(pages, 0..PAGE_TOKENS.min(n_tokens - page * PAGE_TOKENS));
+        sequence.compose(pages, 0..PAGE_TOKENS.min(n_tokens - page * PAGE_TOKENS), computed_at(page));
     }
     sequence
 }
@@ -273,8 +278,8 @@ fn a_clock_changes_no_bit_and_counts_the_operations() {
     let operations = |stage: Stage| work.iter().find(|(of, _)| *of == stage).unwrap().1.operations;
     assert_eq!(operations(Stage::Products), 2 * n * layers * per_layer);
     assert_eq!(operations(Stage::Head), 2 * dim * c.vocab as u64);
-    // Each token sees itself and all before it; the rotation of queries counts too.
-    assert_eq!(operations(Stage::Attention), layers * heads * (4 * n * (n + 1) / 2 + 3 * n));
+    // Each token sees itself and all before it; the rotation of keys counts too.
+    assert_eq!(operations(Stage::Attention), layers * (heads * 4 * n * (n + 1) / 2 + kv * 3 * n));
     assert!(work.iter().all(|(_, work)| work.bytes > 0 && !work.time.is_zero()), "{work:?}");
     assert!(stages.take().iter().all(|(_, work)| work.operations == 0));
 }

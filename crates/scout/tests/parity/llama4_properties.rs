@@ -115,7 +115,7 @@ fn composed(model: &Bare, stretches: &[Vec<Vec<Arc<PageBuf>>>], order: &[usize])
     let mut sequence = model.sequence();
     for &at in order {
         let pages = stretches[at].iter().map(|layer| layer[0].clone()).collect();
-        sequence.compose(pages, 0..PAGE_TOKENS);
+        sequence.compose(pages, 0..PAGE_TOKENS, 0);
     }
     sequence
 }
@@ -154,7 +154,7 @@ fn the_window_ends_where_the_config_says_and_positions_have_64_bits() {
     let mut sequence = model.sequence();
     for page in 0..WINDOW / PAGE_TOKENS as u64 {
         let visible = if page == 0 { 0..PAGE_TOKENS - 1 } else { 0..PAGE_TOKENS };
-        sequence.compose(pages.iter().map(|layer| layer[0].clone()).collect(), visible);
+        sequence.compose(pages.iter().map(|layer| layer[0].clone()).collect(), visible, 0);
     }
     assert_eq!(sequence.next_pos(), WINDOW - 1);
     let logits = flat(&model.extend(&mut sequence, &[5]).unwrap());

@@ -1,10 +1,14 @@
-//! Attention of the fast path: f32 over dequantised KV pages, one page at a time, merged in the order of the pages.
+//! Attention of the fast path, one page at a time, merged in the order of the pages: int8 pages in integer dot products
+//! (`int8_page`), pages of floats in f32 (`float_page`).
 //!
 //! Per page and query head: `s = scale · (q · k)`, `m = max s`, `p = exp(s − m)`, `l = Σ p`, `o = Σ p · v`, each sum in a
 //! fixed order. Pages merge into the running `(m, l, o)` in canonical order, whether one task walked all pages or
 //! many tasks took a page each. So a row's bits depend on its query, its position and the pages alone.
 
-mod page;
+mod float_page;
+mod int8_page;
+mod partial;
+mod queries;
 mod walk;
 
 pub(super) use walk::walk_on;
@@ -13,12 +17,18 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use self::page::{MergePage, PageScratch, ReducePage};
-use crate::simd::{Isa, LANES, Scatter};
+use self::float_page::{FloatScratch, ReduceFloat};
+use self::int8_page::ReduceInt8;
+use self::partial::{MergePage, Partial};
+use self::queries::Queries;
+use crate::int8::exp::exp;
+use crate::simd::{Isa, LANES, Lanes, Scatter};
 use crate::{AttendGroup, AttendSpec, PAGE_LEN, Rows};
 
-/// Query rows that share one dequantised page.
+/// Query rows that go through the pages together.
 const TILE_ROWS: usize = 32;
+/// Vectors in one line of 64 positions.
+const PAGE_VECTORS: usize = PAGE_LEN / LANES;
 /// With fewer query rows than this, pages are shared out to threads instead of rows.
 const SPLIT_ROWS: usize = 8;
 /// Pages per task when pages are shared out.
@@ -32,28 +42,12 @@ struct Task {
     rows: Range<usize>,
 }
 
-/// What a set of query vectors has of one page, or of all pages merged so far.
-#[derive(Clone)]
-struct Partial {
-    /// Largest score, −∞ where nothing is seen, `[n_queries]`.
-    max: Vec<f32>,
-    /// Sum of weights relative to `max`, `[n_queries]`.
-    sum: Vec<f32>,
-    /// Weighted values `[n_queries, padded_dim]`.
-    out: Vec<f32>,
-    /// Weights relative to `max`, `[n_queries, PAGE_LEN]`.
-    weights: Vec<f32>,
-}
-
-impl Partial {
-    fn new(n_queries: usize, padded_dim: usize) -> Self {
-        Self {
-            max: vec![f32::NEG_INFINITY; n_queries],
-            sum: vec![0.0; n_queries],
-            out: vec![0.0; n_queries * padded_dim],
-            weights: vec![0.0; n_queries * PAGE_LEN],
-        }
-    }
+/// Room for one page.
+struct PageScratch {
+    float: FloatScratch,
+    padded: Vec<[i8; 64]>,
+    /// Slots of the page that each row sees.
+    seen: Vec<Range<usize>>,
 }
 
 /// Weights kept of one page, to be turned into mass when the final maximum is known.
@@ -134,20 +128,21 @@ impl Attend<'_> {
         total: &mut Partial,
         merged: &mut dyn FnMut(usize, &Partial, &Partial),
     ) {
-        let queries = self.queries(task);
-        let mut merge = |page: usize, partial: &Partial| {
-            self.isa.run(MergePage { total: &mut *total, partial, padded_dim: self.padded_dim });
-            merged(page, partial, total);
+        let mut queries = self.queries(task);
+        let n_queries = task.rows.len() * self.spec.heads_per_kv();
+        let mut merge = |number: usize, page: &Partial| {
+            self.isa.run(MergePage { total: &mut *total, page, padded_dim: self.padded_dim });
+            merged(number, page, total);
         };
         let n_pages = self.groups[task.group].blocks.len();
         if task.rows.len() < SPLIT_ROWS && n_pages >= 2 * TASK_PAGES {
             let starts: Vec<usize> = (0..n_pages).step_by(TASK_PAGES).collect();
             let reduce = |&start: &usize| {
-                let mut scratch = PageScratch::new(self.spec.head_dim, self.padded_dim);
+                let (mut queries, mut scratch) = (self.queries(task), self.scratch());
                 let pages = start..(start + TASK_PAGES).min(n_pages);
                 let reduce = |page| {
-                    let mut partial = Partial::new(queries.len(), self.padded_dim);
-                    let seen = self.reduce(task, page, &queries, &mut scratch, &mut partial);
+                    let mut partial = Partial::new(n_queries, self.padded_dim);
+                    let seen = self.reduce(task, page, &mut queries, &mut scratch, &mut partial);
                     seen.then_some((page, partial))
                 };
                 pages.filter_map(reduce).collect::<Vec<_>>()
@@ -155,23 +150,22 @@ impl Attend<'_> {
             let partials: Vec<Vec<(usize, Partial)>> = starts.par_iter().map(reduce).collect();
             partials.iter().flatten().for_each(|(page, partial)| merge(*page, partial));
         } else {
-            let mut scratch = PageScratch::new(self.spec.head_dim, self.padded_dim);
-            let mut partial = Partial::new(queries.len(), self.padded_dim);
+            let mut scratch = self.scratch();
+            let mut partial = Partial::new(n_queries, self.padded_dim);
             for page in 0..n_pages {
-                if self.reduce(task, page, &queries, &mut scratch, &mut partial) {
+                if self.reduce(task, page, &mut queries, &mut scratch, &mut partial) {
                     merge(page, &partial);
                 }
             }
         }
     }
 
-    /// The task's query vectors, each `[head_dim]`, row by row and head by head.
-    fn queries(&self, task: &Task) -> Vec<&[f32]> {
-        let (head_dim, n) = (self.spec.head_dim, self.spec.heads_per_kv());
-        let heads = task.kv_head * n..(task.kv_head + 1) * n;
-        let of_row =
-            |row| heads.clone().map(move |head| &self.q.row(row)[head * head_dim..(head + 1) * head_dim]);
-        task.rows.clone().flat_map(of_row).collect()
+    fn scratch(&self) -> PageScratch {
+        PageScratch {
+            float: FloatScratch::new(self.spec.head_dim, self.padded_dim),
+            padded: Vec::new(),
+            seen: Vec::new(),
+        }
     }
 
     /// Fills `partial` with the page's share, or gives false when no row of the task sees any of it.
@@ -179,18 +173,49 @@ impl Attend<'_> {
         &self,
         task: &Task,
         page: usize,
-        queries: &[&[f32]],
+        queries: &mut Queries<'_>,
         scratch: &mut PageScratch,
         partial: &mut Partial,
     ) -> bool {
         let block = &self.groups[task.group].blocks[page];
-        let of_row = |row: usize| block.seen_by(self.spec.q_pos[row], self.spec.chunk);
-        let seen: Vec<Range<usize>> = task.rows.clone().map(of_row).collect();
+        let PageScratch { float, padded, seen } = scratch;
+        seen.clear();
+        seen.extend(task.rows.clone().map(|row| block.seen_by(self.spec.q_pos[row], self.spec.chunk)));
         if seen.iter().all(|seen| seen.is_empty()) {
             return false;
         }
-        let (spec, kv_head) = (self.spec, task.kv_head);
-        self.isa.run(ReducePage { spec, block, kv_head, queries, seen: &seen, scratch, partial });
+        queries.turn_for(self.isa, block);
+        let (kv_head, head_dim, per_row) = (task.kv_head, self.spec.head_dim, self.spec.heads_per_kv());
+        match block.page.dtype() {
+            kv::Dtype::Int8 => {
+                let queries = &queries.int8;
+                self.isa.run(ReduceInt8 {
+                    block,
+                    kv_head,
+                    head_dim,
+                    queries,
+                    seen,
+                    per_row,
+                    padded,
+                    partial,
+                });
+            }
+            kv::Dtype::Bf16 | kv::Dtype::F32 => {
+                let (queries, scale) = (&*queries.floats, self.spec.scale);
+                let scratch = float;
+                self.isa.run(ReduceFloat {
+                    block,
+                    kv_head,
+                    queries,
+                    head_dim,
+                    scale,
+                    seen,
+                    per_row,
+                    scratch,
+                    partial,
+                });
+            }
+        }
         true
     }
 
@@ -232,4 +257,38 @@ impl Attend<'_> {
         }
         mass
     }
+}
+
+/// Scores to weights `exp(score − max)`, zero outside `seen`; gives the maximum and the sum of the weights.
+#[inline(always)]
+fn softmax<L: Lanes>(l: L, scores: &mut [f32; PAGE_LEN], seen: &Range<usize>) -> (f32, f32) {
+    if seen.is_empty() {
+        scores.fill(0.0);
+        return (f32::NEG_INFINITY, 0.0);
+    }
+    let whole = *seen == (0..PAGE_LEN);
+    if !whole {
+        scores[..seen.start].fill(f32::NEG_INFINITY);
+        scores[seen.end..].fill(f32::NEG_INFINITY);
+    }
+    let vectors = scores.as_chunks_mut::<LANES>().0;
+    let mut largest = l.load(&vectors[0]);
+    for vector in &vectors[1..] {
+        largest = l.max(largest, l.load(vector));
+    }
+    let max = l.largest(largest);
+    for vector in &mut *vectors {
+        l.store(exp(l, l.sub(l.load(vector), l.splat(max))), vector);
+    }
+    if !whole {
+        let flat = vectors.as_flattened_mut();
+        flat[..seen.start].fill(0.0);
+        flat[seen.end..].fill(0.0);
+    }
+    let vectors = scores.as_chunks::<LANES>().0;
+    let mut sum = l.load(&vectors[0]);
+    for vector in &vectors[1..] {
+        sum = l.add(sum, l.load(vector));
+    }
+    (max, l.sum(sum))
 }

@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::{Attend, Partial, Task};
+use super::{Attend, Task, partial::Partial};
 use crate::simd::{Isa, LANES};
 use crate::{AttendGroup, AttendSpec, PAGE_LEN, PageWeights, Rows, Walk};
 

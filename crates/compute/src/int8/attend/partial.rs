@@ -1,0 +1,83 @@
+//! What queries have of one page, or of all pages merged so far, and the merge.
+
+use crate::PAGE_LEN;
+use crate::int8::exp::exp;
+use crate::simd::{Kernel, LANES, Lanes};
+
+/// Of a set of query vectors.
+#[derive(Clone)]
+pub(super) struct Partial {
+    /// Largest score, −∞ where nothing is seen, `[n_queries]`.
+    pub(super) max: Vec<f32>,
+    /// Sum of weights relative to `max`, `[n_queries]`.
+    pub(super) sum: Vec<f32>,
+    /// Weighted values `[n_queries, padded_dim]`, in units of `unit`.
+    pub(super) out: Vec<f32>,
+    /// `[n_queries]`
+    pub(super) unit: Vec<f32>,
+    /// Weights relative to `max`, `[n_queries, PAGE_LEN]`; of one page.
+    pub(super) weights: Vec<f32>,
+}
+
+impl Partial {
+    pub(super) fn new(n_queries: usize, padded_dim: usize) -> Self {
+        Self {
+            max: vec![f32::NEG_INFINITY; n_queries],
+            sum: vec![0.0; n_queries],
+            out: vec![0.0; n_queries * padded_dim],
+            unit: vec![1.0; n_queries],
+            weights: vec![0.0; n_queries * PAGE_LEN],
+        }
+    }
+}
+
+/// Merges a page into the total, whose unit is 1: both are brought to the larger maximum, then added.
+pub(super) struct MergePage<'a> {
+    pub(super) total: &'a mut Partial,
+    pub(super) page: &'a Partial,
+    pub(super) padded_dim: usize,
+}
+
+impl Kernel for MergePage<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let Self { total, page, padded_dim } = self;
+        let n_queries = page.max.len();
+        for first in (0..n_queries).step_by(LANES) {
+            let of = first..(first + LANES).min(n_queries);
+            let (old, new) = (padded(&total.max[of.clone()]), padded(&page.max[of.clone()]));
+            let max = l.max(l.load(&old), l.load(&new));
+            // Where both are −∞ the factors have no meaning: the page has nothing for such a query, which is passed
+            // over. Where the total has seen nothing it is all zero, whatever it is multiplied with.
+            let finite = l.max(max, l.splat(f32::MIN));
+            let (mut maxima, mut keep, mut add) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+            l.store(max, &mut maxima);
+            l.store(exp(l, l.sub(l.load(&old), finite)), &mut keep);
+            l.store(exp(l, l.sub(l.load(&new), finite)), &mut add);
+            for (lane, at) in of.enumerate() {
+                if page.max[at] == f32::NEG_INFINITY {
+                    continue;
+                }
+                let (keep, add) = (keep[lane], add[lane]);
+                total.max[at] = maxima[lane];
+                total.sum[at] = total.sum[at].mul_add(keep, page.sum[at] * add);
+                let (keep, add) = (l.splat(keep), l.splat(page.unit[at] * add));
+                let range = at * padded_dim..(at + 1) * padded_dim;
+                let total = total.out[range.clone()].as_chunks_mut::<LANES>().0;
+                for (total, page) in total.iter_mut().zip(page.out[range].as_chunks::<LANES>().0) {
+                    l.store(l.fma(l.load(total), keep, l.mul(l.load(page), add)), total);
+                }
+            }
+        }
+    }
+}
+
+/// Up to 16 values; −∞ in the lanes that are left.
+#[inline(always)]
+fn padded(values: &[f32]) -> [f32; LANES] {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    lanes[..values.len()].copy_from_slice(values);
+    lanes
+}
