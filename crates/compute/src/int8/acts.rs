@@ -4,9 +4,8 @@ use rayon::prelude::*;
 
 use super::exp::exp;
 use super::matrix::{GROUP, LINES};
-use crate::rope::Angles;
+use crate::Rows;
 use crate::simd::{Isa, Kernel, LANES, Lanes};
-use crate::{Pairing, Rows};
 
 /// Quantised rows `[n_rows, width]`: i8 codes with one scale per row and group of 32 columns. A group that stands out of
 /// its row has a second term: what the first codes left over, quantised once more.
@@ -217,38 +216,5 @@ fn swiglu_row<L: Lanes>(l: L, gate_up: &[f32], y: &mut [f32]) {
         let gate = l.load(gate);
         let denominator = l.add(l.splat(1.0), exp(l, l.sub(l.splat(0.0), gate)));
         l.store(l.mul(l.div(gate, denominator), l.load(up)), y);
-    }
-}
-
-/// Turns the heads of a row: `(a, b) → (a·cos − b·sin, b·cos + a·sin)`, the second product rounded once with the sum.
-pub(super) struct RotateRow<'a> {
-    /// `[n_heads * head_dim]`
-    pub(super) row: &'a mut [f32],
-    pub(super) head_dim: usize,
-    pub(super) angles: Angles<'a>,
-    pub(super) pairing: Pairing,
-}
-
-impl Kernel for RotateRow<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<L: Lanes>(self, _: L) {
-        let (cos, sin) = (&*self.angles.cos, &*self.angles.sin);
-        for head in self.row.chunks_exact_mut(self.head_dim) {
-            match self.pairing {
-                Pairing::Half => {
-                    let (a, b) = head.split_at_mut(self.head_dim / 2);
-                    for (((a, b), cos), sin) in a.iter_mut().zip(b).zip(cos).zip(sin) {
-                        (*a, *b) = ((-*b).mul_add(*sin, *a * cos), a.mul_add(*sin, *b * cos));
-                    }
-                }
-                Pairing::Interleaved => {
-                    for (([a, b], cos), sin) in head.as_chunks_mut::<2>().0.iter_mut().zip(cos).zip(sin) {
-                        (*a, *b) = ((-*b).mul_add(*sin, *a * cos), a.mul_add(*sin, *b * cos));
-                    }
-                }
-            }
-        }
     }
 }

@@ -9,6 +9,7 @@ mod exp;
 mod group;
 mod matrix;
 mod product;
+mod rotate;
 mod second_terms;
 #[cfg(test)]
 mod tests;
@@ -16,8 +17,9 @@ mod tests;
 pub use acts::Int8Acts;
 pub use matrix::Int8Matrix;
 
-use acts::{RotateRow, Stage};
+use acts::Stage;
 use rayon::prelude::*;
+use rotate::RotateRow;
 
 use crate::simd::{Isa, LANES};
 use crate::{AttendGroup, AttendSpec, Ops, Pairing, Result, RopeTable, Rows, Walk};

@@ -268,10 +268,9 @@ impl<const VNNI: bool> Lanes for Ymm<VNNI> {
     }
     #[inline(always)]
     fn load_signed(self, from: &[i8; 64]) -> Self::K {
-        // SAFETY: a value of this type is proof of the instructions, and the reference is as long as the access.
+        // SAFETY: a value of this type is proof of the instructions.
         unsafe {
-            let at = from.as_ptr().cast::<__m256i>();
-            let codes = [_mm256_loadu_si256(at), _mm256_loadu_si256(at.add(1))];
+            let codes = self.load_codes(from);
             if VNNI {
                 let flip = _mm256_set1_epi8(i8::MIN);
                 let flipped = [_mm256_xor_si256(codes[0], flip), _mm256_xor_si256(codes[1], flip)];
@@ -314,11 +313,8 @@ impl<const VNNI: bool> Lanes for Ymm<VNNI> {
     }
     #[inline(always)]
     fn load_codes(self, from: &[i8; 64]) -> Self::B {
-        // SAFETY: a value of this type is proof of the instructions, and the reference is as long as the access.
-        unsafe {
-            let at = from.as_ptr().cast::<__m256i>();
-            [_mm256_loadu_si256(at), _mm256_loadu_si256(at.add(1))]
-        }
+        // SAFETY: bytes are of one size and alignment, whatever their sign.
+        self.load_bytes(unsafe { &*from.as_ptr().cast() })
     }
     // With AVX-VNNI the first two registers hold the sums. Without it a lane has two, of a product pair each: bytes would
     // saturate, words of 16 bits do not.

@@ -11,6 +11,21 @@ fn each(f: impl Fn(usize) -> f32) -> [f32; LANES] {
     std::array::from_fn(f)
 }
 
+/// Adds to each lane the dot product of its four codes with `other`.
+#[inline]
+fn dot_fours(mut sums: [i32; LANES], codes: [i32; 64], other: [i32; 4]) -> [i32; LANES] {
+    for (sum, codes) in sums.iter_mut().zip(codes.as_chunks::<4>().0) {
+        *sum += codes.iter().zip(other).map(|(code, other)| code * other).sum::<i32>();
+    }
+    sums
+}
+
+/// Four i8 codes of a word.
+#[inline]
+fn signed(word: i32) -> [i32; 4] {
+    word.to_le_bytes().map(|code| i32::from(code as i8))
+}
+
 impl Lanes for Scalar {
     type F = [f32; LANES];
     type D = [i32; LANES];
@@ -115,14 +130,7 @@ impl Lanes for Scalar {
     // A call, lest the unrolled blocks of the product become enormous.
     #[inline(never)]
     fn dot<const NIBBLE: bool>(self, dots: Self::D, codes: Self::B, acts: i32) -> Self::D {
-        let acts = acts.to_le_bytes();
-        let mut dots = dots;
-        for (lane, sum) in dots.iter_mut().enumerate() {
-            for k in 0..4 {
-                *sum += i32::from(codes[4 * lane + k]) * i32::from(acts[k] as i8);
-            }
-        }
-        dots
+        dot_fours(dots, codes.map(i32::from), signed(acts))
     }
     #[inline]
     fn load_signed(self, from: &[i8; 64]) -> Self::K {
@@ -134,12 +142,8 @@ impl Lanes for Scalar {
     }
     // Calls, for the same reason.
     #[inline(never)]
-    fn dot_signed(self, mut sums: Self::S, codes: Self::K, other: i32) -> Self::S {
-        let other = other.to_le_bytes();
-        for (sum, codes) in sums.iter_mut().zip(codes.as_chunks::<4>().0) {
-            *sum += (0..4).map(|k| i32::from(codes[k]) * i32::from(other[k] as i8)).sum::<i32>();
-        }
-        sums
+    fn dot_signed(self, sums: Self::S, codes: Self::K, other: i32) -> Self::S {
+        dot_fours(sums, codes.map(i32::from), signed(other))
     }
     #[inline]
     fn signed_to_f32(self, sums: Self::S) -> Self::F {
@@ -154,12 +158,8 @@ impl Lanes for Scalar {
         from.map(|code| code as u8)
     }
     #[inline(never)]
-    fn dot_weights(self, mut sums: Self::W, codes: Self::B, weights: i32) -> Self::W {
-        let weights = weights.to_le_bytes();
-        for (sum, codes) in sums.iter_mut().zip(codes.as_chunks::<4>().0) {
-            *sum += (0..4).map(|k| i32::from(codes[k] as i8) * i32::from(weights[k])).sum::<i32>();
-        }
-        sums
+    fn dot_weights(self, sums: Self::W, codes: Self::B, weights: i32) -> Self::W {
+        dot_fours(sums, codes.map(|code| i32::from(code as i8)), weights.to_le_bytes().map(i32::from))
     }
     #[inline]
     fn weighted_to_f32(self, sums: Self::W) -> Self::F {

@@ -95,11 +95,11 @@ pub struct BenchRestore {
 )]
 pub struct BenchPerplexity {
     /// Size of the text
-    #[arg(long, default_value_t = 50_000)]
+    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(2..))]
     pub tokens: u64,
     /// Tokens that are read in one go, the window at most
-    #[arg(long, default_value_t = 1024)]
-    pub stretch: usize,
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u64).range(2..))]
+    pub stretch: u64,
     /// What KV is kept in
     #[arg(long, value_delimiter = ',', default_value = "int8")]
     pub kv: Vec<KvDtype>,

@@ -7,28 +7,21 @@ use std::ops::Range;
 
 use half::bf16;
 
+use super::PAGE_VECTORS;
 use super::partial::Partial;
-use super::{PAGE_VECTORS, softmax};
+use super::softmax::softmax;
 use crate::simd::{Kernel, LANES, Lanes};
 use crate::{KvBlock, PAGE_LEN};
 
 type Vector = [f32; LANES];
 
 /// One head of a page as f32: reused from page to page.
+#[derive(Default)]
 pub(super) struct FloatScratch {
     /// `[head_dim, 64]`
     keys: Vec<Vector>,
     /// `[64, padded_dim]`; the padding stays zero.
     values: Vec<Vector>,
-}
-
-impl FloatScratch {
-    pub(super) fn new(head_dim: usize, padded_dim: usize) -> Self {
-        Self {
-            keys: vec![[0.0; LANES]; head_dim * PAGE_VECTORS],
-            values: vec![[0.0; LANES]; PAGE_LEN * padded_dim / LANES],
-        }
-    }
 }
 
 /// Computes a page's [`Partial`] for some queries.
@@ -53,6 +46,8 @@ impl Kernel for ReduceFloat<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let FloatScratch { keys, values } = self.scratch;
+        keys.resize(self.head_dim * PAGE_VECTORS, [0.0; LANES]);
+        values.resize(PAGE_LEN * self.head_dim.div_ceil(LANES), [0.0; LANES]);
         load_keys(self.block, self.kv_head, keys);
         load_values(self.block, self.kv_head, self.head_dim, values);
         let Partial { max, sum, out, unit, weights } = self.partial;

@@ -12,9 +12,10 @@
 use std::hint::black_box;
 use std::ops::Range;
 
+use super::PAGE_VECTORS;
 use super::partial::Partial;
 use super::queries::Int8Queries;
-use super::{PAGE_VECTORS, softmax};
+use super::softmax::softmax;
 use crate::int8::matrix::LINES;
 use crate::simd::{Kernel, LANES, Lanes};
 use crate::{KvBlock, PAGE_LEN};

@@ -9,6 +9,7 @@ mod float_page;
 mod int8_page;
 mod partial;
 mod queries;
+mod softmax;
 mod walk;
 
 pub(super) use walk::walk_on;
@@ -21,8 +22,7 @@ use self::float_page::{FloatScratch, ReduceFloat};
 use self::int8_page::ReduceInt8;
 use self::partial::{MergePage, Partial};
 use self::queries::Queries;
-use crate::int8::exp::exp;
-use crate::simd::{Isa, LANES, Lanes, Scatter};
+use crate::simd::{Isa, LANES, Scatter};
 use crate::{AttendGroup, AttendSpec, PAGE_LEN, Rows};
 
 /// Query rows that go through the pages together.
@@ -42,7 +42,8 @@ struct Task {
     rows: Range<usize>,
 }
 
-/// Room for one page.
+/// Room for one page, made when it is first needed.
+#[derive(Default)]
 struct PageScratch {
     float: FloatScratch,
     padded: Vec<[i8; 64]>,
@@ -128,7 +129,6 @@ impl Attend<'_> {
         total: &mut Partial,
         merged: &mut dyn FnMut(usize, &Partial, &Partial),
     ) {
-        let mut queries = self.queries(task);
         let n_queries = task.rows.len() * self.spec.heads_per_kv();
         let mut merge = |number: usize, page: &Partial| {
             self.isa.run(MergePage { total: &mut *total, page, padded_dim: self.padded_dim });
@@ -138,7 +138,7 @@ impl Attend<'_> {
         if task.rows.len() < SPLIT_ROWS && n_pages >= 2 * TASK_PAGES {
             let starts: Vec<usize> = (0..n_pages).step_by(TASK_PAGES).collect();
             let reduce = |&start: &usize| {
-                let (mut queries, mut scratch) = (self.queries(task), self.scratch());
+                let (mut queries, mut scratch) = (self.queries(task), PageScratch::default());
                 let pages = start..(start + TASK_PAGES).min(n_pages);
                 let reduce = |page| {
                     let mut partial = Partial::new(n_queries, self.padded_dim);
@@ -150,21 +150,13 @@ impl Attend<'_> {
             let partials: Vec<Vec<(usize, Partial)>> = starts.par_iter().map(reduce).collect();
             partials.iter().flatten().for_each(|(page, partial)| merge(*page, partial));
         } else {
-            let mut scratch = self.scratch();
+            let (mut queries, mut scratch) = (self.queries(task), PageScratch::default());
             let mut partial = Partial::new(n_queries, self.padded_dim);
             for page in 0..n_pages {
                 if self.reduce(task, page, &mut queries, &mut scratch, &mut partial) {
                     merge(page, &partial);
                 }
             }
-        }
-    }
-
-    fn scratch(&self) -> PageScratch {
-        PageScratch {
-            float: FloatScratch::new(self.spec.head_dim, self.padded_dim),
-            padded: Vec::new(),
-            seen: Vec::new(),
         }
     }
 
@@ -257,38 +249,4 @@ impl Attend<'_> {
         }
         mass
     }
-}
-
-/// Scores to weights `exp(score − max)`, zero outside `seen`; gives the maximum and the sum of the weights.
-#[inline(always)]
-fn softmax<L: Lanes>(l: L, scores: &mut [f32; PAGE_LEN], seen: &Range<usize>) -> (f32, f32) {
-    if seen.is_empty() {
-        scores.fill(0.0);
-        return (f32::NEG_INFINITY, 0.0);
-    }
-    let whole = *seen == (0..PAGE_LEN);
-    if !whole {
-        scores[..seen.start].fill(f32::NEG_INFINITY);
-        scores[seen.end..].fill(f32::NEG_INFINITY);
-    }
-    let vectors = scores.as_chunks_mut::<LANES>().0;
-    let mut largest = l.load(&vectors[0]);
-    for vector in &vectors[1..] {
-        largest = l.max(largest, l.load(vector));
-    }
-    let max = l.largest(largest);
-    for vector in &mut *vectors {
-        l.store(exp(l, l.sub(l.load(vector), l.splat(max))), vector);
-    }
-    if !whole {
-        let flat = vectors.as_flattened_mut();
-        flat[..seen.start].fill(0.0);
-        flat[seen.end..].fill(0.0);
-    }
-    let vectors = scores.as_chunks::<LANES>().0;
-    let mut sum = l.load(&vectors[0]);
-    for vector in &vectors[1..] {
-        sum = l.add(sum, l.load(vector));
-    }
-    (max, l.sum(sum))
 }

@@ -4,13 +4,13 @@
 //! `d`, a query at `p` scores it from `p − d`. All pages that have moved alike share the turned queries.
 
 use super::{Attend, Task};
-use crate::int8::acts::{RotateRow, Term, quantise_group};
-use crate::int8::matrix::{GROUP, LINES};
+use crate::int8::acts::{Term, quantise_group};
+use crate::int8::matrix::GROUP;
+use crate::int8::rotate::RotateRow;
 use crate::simd::{Kernel, Lanes};
 use crate::{AttendSpec, KvBlock};
 
 /// Query vectors `[n_queries]`, row by row and head by head.
-#[derive(Clone)]
 pub(super) struct Queries<'a> {
     spec: &'a AttendSpec<'a>,
     /// As they were given, each `[head_dim]`.
@@ -25,7 +25,7 @@ pub(super) struct Queries<'a> {
 }
 
 /// Query vectors in int8, a scale for every group of 32 dimensions.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Int8Queries {
     /// Codes, four to a word, `[n_queries, groups · 8]`; those past the head's dimensions are zero.
     pub(super) words: Vec<i32>,
@@ -93,7 +93,7 @@ impl Kernel for Turn<'_, '_> {
                 let mut group = [0.0; GROUP];
                 group[..part.len()].copy_from_slice(part);
                 let (Term { words, scale, .. }, sum) = quantise_group(l, &group);
-                int8.words.extend_from_slice(&words[..LINES]);
+                int8.words.extend(words);
                 int8.scales.push(scale * spec.scale);
                 int8.sums.push(sum);
             }

@@ -82,7 +82,7 @@ fn measure(
     let total = documents.iter().map(|ids| ids.len() as u64).sum();
     let mut meter = Meter::new(out, "predicting", "tokens");
     let (mut own, mut done) = (Tally::default(), 0);
-    for stretch in documents.iter().flat_map(|ids| ids.chunks(args.stretch.max(2))) {
+    for stretch in documents.iter().flat_map(|ids| ids.chunks(args.stretch as usize)) {
         let mut sequence = reference.sequence()?;
         let mut others = candidates
             .iter()
