@@ -64,22 +64,31 @@ def test_nothing_found_is_said_in_words(vendor, model):
     assert answer.ibid["grounding"] == "not_in_corpus"
 
 
-def test_a_stream_is_the_same_answer_in_pieces(vendor, client, model):
-    asked = {"model": model, "messages": OTHER, "extra_body": FREE}
+def whole_and_streamed(vendor, model, messages):
+    asked = {"model": model, "messages": messages, "extra_body": FREE}
     whole = vendor.chat.completions.create(**asked)
     chunks = [strictly(ChatCompletionChunk, chunk) for chunk in vendor.chat.completions.create(**asked, stream=True)]
     assert all(chunk.usage is None and len(chunk.choices) == 1 for chunk in chunks)
+    assert all(chunk.choices[0].finish_reason is None for chunk in chunks[:-1])
+    assert chunks[-1].choices[0].finish_reason == "stop"
+    assert chunks[-1].ibid["answer_id"] != whole.ibid["answer_id"]
+    return whole, chunks
+
+
+def test_a_stream_is_the_same_answer_in_pieces(vendor, model):
+    whole, chunks = whole_and_streamed(vendor, model, OTHER)
     pieces = [chunk.choices[0].delta.content or "" for chunk in chunks]
     assert sum(bool(piece) for piece in pieces) > 2
     assert "".join(pieces) == whole.choices[0].message.content
     assert chunks[0].choices[0].delta.role == "assistant"
-    *earlier, last = chunks
-    assert all(chunk.choices[0].finish_reason is None for chunk in earlier)
-    assert last.choices[0].finish_reason == "stop"
+
+
+def test_a_stream_tells_its_citations_at_the_end(vendor, model):
+    whole, chunks = whole_and_streamed(vendor, model, ASKED)
+    last = chunks[-1]
     told = [Annotation.model_validate(each, strict=True) for each in last.choices[0].delta.annotations]
     assert told and told == whole.choices[0].message.annotations
     assert last.ibid["citations"] == whole.ibid["citations"]
-    assert last.ibid["answer_id"] != whole.ibid["answer_id"]
 
 
 def test_usage_comes_last_where_it_is_asked_for(vendor, model):
