@@ -19,6 +19,9 @@ const SHAPES: [(&str, usize, usize); 5] = [
     ("logits", 49152, 576),
 ];
 
+/// Layers of SmolLM2-135M: their pages of 4,096 tokens are 50 MB in int8, more than caches hold.
+const LAYERS: usize = 30;
+
 /// Best seconds of `run`.
 fn best(mut run: impl FnMut()) -> f64 {
     let begin = Instant::now();
@@ -96,28 +99,40 @@ fn attention(ops: Int8) {
     let table = RopeTable::new(&freqs, 8192);
     let shape = kv::PageShape { n_kv_heads, head_dim };
     let row = noise(1, shape.row_values());
-    for (n_rows, n_tokens) in [(512, 512), (1, 512), (1, 4096), (64, 4096)] {
-        let mut pages = vec![kv::PageBuf::new(shape, kv::Dtype::Int8); n_tokens / PAGE_LEN];
-        for t in 0..n_tokens {
-            pages[t / PAGE_LEN].write_row(t % PAGE_LEN, row.row(0), row.row(0)).expect("row");
+    let cases =
+        [(512, 512, 1), (1, 512, 1), (1, 4096, 1), (1, 4096, LAYERS), (64, 4096, 1), (64, 4096, LAYERS)];
+    let dtypes = [kv::Dtype::Int8, kv::Dtype::K6V4, kv::Dtype::Bf16];
+    for (dtype, (n_rows, n_tokens, n_layers)) in
+        dtypes.iter().flat_map(|&dtype| cases.map(|case| (dtype, case)))
+    {
+        let mut page = kv::PageBuf::new(shape, dtype);
+        for slot in 0..PAGE_LEN {
+            page.write_row(slot, row.row(0), row.row(0)).expect("row");
         }
+        let layers = vec![vec![page; n_tokens / PAGE_LEN]; n_layers];
         let block = |(i, page)| {
             let pos = (i * PAGE_LEN) as u64;
             KvBlock { page, visible: 0..PAGE_LEN, first_pos: pos, stored_pos: pos }
         };
-        let blocks: Vec<KvBlock<'_>> = pages.iter().enumerate().map(block).collect();
+        let layers: Vec<Vec<KvBlock<'_>>> =
+            layers.iter().map(|pages| pages.iter().enumerate().map(block).collect()).collect();
         let q_pos: Vec<u64> = (n_tokens - n_rows..n_tokens).map(|pos| pos as u64).collect();
         let rope = Some((&table, Pairing::Interleaved));
         let spec =
             AttendSpec { n_heads, n_kv_heads, head_dim, scale: 0.125, rope, chunk: None, q_pos: &q_pos };
         let (q, mut out) = (noise(n_rows, n_heads * head_dim), Rows::default());
+        let mut layer = layers.iter().cycle();
         let seconds = best(|| {
-            let mut groups = [AttendGroup { rows: 0..n_rows, blocks: &blocks, mass: None, mass_rows: 0..0 }];
+            let blocks = layer.next().expect("layers go round");
+            let mut groups = [AttendGroup { rows: 0..n_rows, blocks, mass: None, mass_rows: 0..0 }];
             ops.attend(&spec, &q, &mut groups, &mut out);
         });
+        let (dtype, micros) = (dtype.name(), seconds * 1e6);
         let seen: u64 = q_pos.iter().map(|pos| pos + 1).sum();
         let gflops = 4.0 * (seen as usize * n_heads * head_dim) as f64 / seconds / 1e9;
-        println!("attend {n_rows:3} rows over {n_tokens:4}: {gflops:6.1} GFLOP/s, {:8.1} us", seconds * 1e6);
+        println!(
+            "attend {n_rows:3} rows over {n_tokens:4} {dtype:4} x {n_layers:2}: {gflops:6.1} GFLOP/s, {micros:8.1} us"
+        );
     }
 }
 

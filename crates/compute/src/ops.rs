@@ -145,6 +145,8 @@ pub struct Walk {
     pub(crate) sum: Vec<f32>,
     /// `[n_rows * n_heads, padded_dim]`
     pub(crate) out: Vec<f32>,
+    /// Whether `out` is made of values as `K6V4` pages have them.
+    pub(crate) in_hadamard_basis: bool,
     /// Pages whose share of the weight gathered until then is smaller are not listed.
     pub least_share: f32,
     /// Rows whose pages are listed, one flag a row.
@@ -160,6 +162,7 @@ impl Walk {
             max: vec![f32::NEG_INFINITY; n],
             sum: vec![0.0; n],
             out: vec![0.0; n * padded_dim],
+            in_hadamard_basis: false,
             least_share: 0.0,
             listed: vec![false; n_rows],
             pages: Vec::new(),
@@ -254,6 +257,9 @@ pub trait Ops: Send + Sync {
             let seen = walk.sum[at] != 0.0;
             for (out, o) in out.iter_mut().zip(&walk.out[at * padded..]) {
                 *out = if seen { o * inverse } else { 0.0 };
+            }
+            if walk.in_hadamard_basis {
+                kv::hadamard(out);
             }
         }
     }

@@ -4,7 +4,7 @@ mod bench;
 mod key;
 mod model;
 
-pub use bench::{Bench, BenchEngine, BenchIngest, BenchPerplexity, BenchRestore, BenchTtft};
+pub use bench::{Against, Bench, BenchEngine, BenchIngest, BenchPerplexity, BenchRestore, BenchTtft};
 pub use key::{Key, KeyCreate, KeyScope};
 pub use model::{Convert, Fetch, Inspect, Logits, Model, ModelPlan, Numerics};
 

@@ -16,7 +16,7 @@ pub struct Settings {
     pub model: String,
     /// `fast` or `reference`.
     pub numerics: Numerics,
-    /// What new KV is kept in: `auto` (int8, or f32 with reference numerics), `int8` or `bf16`.
+    /// What new KV is kept in: `auto` (int8, or f32 with reference numerics), `int8`, `bf16` or `k6v4`.
     pub kv_dtype: KvDtype,
     /// Memory for KV pages read from disk, MiB.
     pub kv_cache_mib: u64,
@@ -78,13 +78,15 @@ pub enum Numerics {
     Fast,
 }
 
-/// int8 is a quarter of f32 and the default; bf16 is half of f32 and closer to it.
+/// int8 is a quarter of f32 and the default; bf16 is half of f32 and closer to it; k6v4 keeps keys in 6 bits and values
+/// in 4, a sixth of f32 and further from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KvDtype {
     Auto,
     Int8,
     Bf16,
+    K6v4,
 }
 
 impl Settings {
@@ -99,6 +101,7 @@ impl Settings {
                 KvDtype::Auto => None,
                 KvDtype::Int8 => Some(kv::Dtype::Int8),
                 KvDtype::Bf16 => Some(kv::Dtype::Bf16),
+                KvDtype::K6v4 => Some(kv::Dtype::K6V4),
             },
             expert_bytes: match self.expert_cache_mib {
                 0 => u64::MAX,
@@ -261,7 +264,7 @@ mod tests {
         assert!(wrong.contains("IBID_KV_CACHE_MIB") && wrong.contains("much"), "{wrong}");
         let kind = [("kv_dtype".to_owned(), "int9".to_owned())].into_iter();
         let kind = merge(Table::new(), kind, &Global::default()).unwrap_err();
-        let words = ["IBID_KV_DTYPE", "int9", "`auto`, `int8`, `bf16`"];
+        let words = ["IBID_KV_DTYPE", "int9", "`auto`, `int8`, `bf16`, `k6v4`"];
         assert!(words.iter().all(|word| kind.contains(word)), "{kind}");
     }
 }

@@ -46,6 +46,7 @@ impl Header {
             Dtype::F32 => 0,
             Dtype::Bf16 => 1,
             Dtype::Int8 => 2,
+            Dtype::K6V4 => 3,
         };
         let order = match layout.order() {
             PageOrder::PageMajor => 0,
@@ -158,7 +159,8 @@ impl<'a> Fields<'a> {
             0 => Dtype::F32,
             1 => Dtype::Bf16,
             2 => Dtype::Int8,
-            got => return Err(self.bad("dtype", AT_DTYPE, got.into(), "0 f32, 1 bf16 or 2 int8")),
+            3 => Dtype::K6V4,
+            got => return Err(self.bad("dtype", AT_DTYPE, got.into(), "0 f32, 1 bf16, 2 int8 or 3 k6v4")),
         };
         let order = match order {
             0 => PageOrder::PageMajor,
@@ -260,7 +262,7 @@ mod tests {
     fn forged_fields_are_named() {
         let cases: [(&str, usize, u8); 12] = [
             ("number of layers", 13, 0xff),
-            ("dtype", 112, 3),
+            ("dtype", 112, 4),
             ("page order", 113, 2),
             ("row kind", 114, 2),
             ("number of tokens", 127, 0xff),

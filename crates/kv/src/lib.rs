@@ -28,7 +28,7 @@ pub use error::{KvError, Result};
 pub use header::FORMAT_VERSION;
 pub use identity::{Context, ContextId, RowKind, SegmentId};
 pub use layout::{PageOrder, StoredLayer};
-pub use page::{Dtype, KEY_GROUP, PAGE_TOKENS, PageBuf, PageShape};
+pub use page::{Dtype, KEY_GROUP, PAGE_TOKENS, PageBuf, PageShape, hadamard};
 pub use reader::Segment;
 pub use storage::{Disk, Storage, StoredFile};
 pub use store::{Counters, Listed, Store};

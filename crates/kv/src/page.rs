@@ -5,11 +5,16 @@
 //! have values in place of codes and no scales.
 
 mod int8;
+mod k6v4;
+
+use std::ops::Range;
 
 use bytemuck::{Pod, Zeroable};
 use half::bf16;
 
 use crate::error::{KvError, Result};
+
+pub use k6v4::hadamard;
 
 /// Token positions per page.
 pub const PAGE_TOKENS: usize = 64;
@@ -30,6 +35,8 @@ pub enum Dtype {
     Bf16,
     /// 1 byte per value; an f32 scale per token, head and [`KEY_GROUP`] of keys, and one per token and head of values.
     Int8,
+    /// 6 bits per key and 4 per value, rows in the Hadamard basis ([`hadamard`]); an f32 scale per token and head for each.
+    K6V4,
 }
 
 impl Dtype {
@@ -38,29 +45,45 @@ impl Dtype {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
             Self::Int8 => "int8",
+            Self::K6V4 => "k6v4",
         }
     }
 
-    const fn value_bytes(self) -> usize {
+    /// Bytes that a page's keys of a head take.
+    const fn key_bytes(self, head_dim: usize) -> Option<usize> {
         match self {
-            Self::F32 => 4,
-            Self::Bf16 => 2,
-            Self::Int8 => 1,
+            Self::F32 => head_dim.checked_mul(4 * PAGE_TOKENS),
+            Self::Bf16 => head_dim.checked_mul(2 * PAGE_TOKENS),
+            // Whole words of four dimensions.
+            Self::Int8 => head_dim.div_ceil(4).checked_mul(4 * PAGE_TOKENS),
+            Self::K6V4 => head_dim.div_ceil(4).checked_mul(k6v4::KEY_RUN),
         }
     }
 
-    /// Dimensions that a head's keys take: the words of `Int8` keys hold four each.
-    const fn stored_key_dims(self, head_dim: usize) -> usize {
+    /// Bytes that a page's values of a head take.
+    const fn value_bytes(self, head_dim: usize) -> Option<usize> {
         match self {
-            Self::F32 | Self::Bf16 => head_dim,
-            Self::Int8 => head_dim.next_multiple_of(4),
+            Self::F32 => head_dim.checked_mul(4 * PAGE_TOKENS),
+            Self::Bf16 => head_dim.checked_mul(2 * PAGE_TOKENS),
+            Self::Int8 => head_dim.checked_mul(PAGE_TOKENS),
+            Self::K6V4 => k6v4::value_run(head_dim).checked_mul(PAGE_TOKENS / 4),
         }
     }
 
-    const fn scale_bytes(self) -> usize {
+    /// Scales of one token's key in one head.
+    pub const fn key_groups(self, head_dim: usize) -> usize {
         match self {
             Self::F32 | Self::Bf16 => 0,
-            Self::Int8 => 4,
+            Self::Int8 => head_dim.div_ceil(KEY_GROUP),
+            Self::K6V4 => 1,
+        }
+    }
+
+    /// Scales of one token's value in one head.
+    const fn value_groups(self) -> usize {
+        match self {
+            Self::F32 | Self::Bf16 => 0,
+            Self::Int8 | Self::K6V4 => 1,
         }
     }
 }
@@ -73,11 +96,6 @@ pub struct PageShape {
 }
 
 impl PageShape {
-    /// Scales of one token's key in one head.
-    pub const fn key_groups(self) -> usize {
-        self.head_dim.div_ceil(KEY_GROUP)
-    }
-
     /// Values in one token's K row, and in its V row.
     pub const fn row_values(self) -> usize {
         self.n_kv_heads * self.head_dim
@@ -101,14 +119,13 @@ struct Sections {
 
 impl Sections {
     fn of(shape: PageShape, dtype: Dtype) -> Self {
-        let per_head = |bytes: usize| shape.n_kv_heads.checked_mul(PAGE_TOKENS * bytes);
+        let all = |bytes: Option<usize>| shape.n_kv_heads.checked_mul(bytes?);
+        let scales = |groups: usize| all(groups.checked_mul(PAGE_TOKENS * 4));
         let sections = || {
-            let of_dims = |dims: usize| per_head(dtype.value_bytes())?.checked_mul(dims);
-            let k_scales = of_dims(dtype.stored_key_dims(shape.head_dim))?;
-            let v_scale_bytes = per_head(dtype.scale_bytes())?;
-            let v = k_scales.checked_add(v_scale_bytes.checked_mul(shape.key_groups())?)?;
-            let v_scales = v.checked_add(of_dims(shape.head_dim)?)?;
-            Some(Self { k_scales, v, v_scales, end: v_scales.checked_add(v_scale_bytes)? })
+            let k_scales = all(dtype.key_bytes(shape.head_dim))?;
+            let v = k_scales.checked_add(scales(dtype.key_groups(shape.head_dim))?)?;
+            let v_scales = v.checked_add(all(dtype.value_bytes(shape.head_dim))?)?;
+            Some(Self { k_scales, v, v_scales, end: v_scales.checked_add(scales(dtype.value_groups())?)? })
         };
         sections().expect("a page's bytes fit the address space")
     }
@@ -177,6 +194,7 @@ impl PageBuf {
                 Dtype::F32 => self.write_head(head, slot, &k[row.clone()], &v[row], |x| x),
                 Dtype::Bf16 => self.write_head(head, slot, &k[row.clone()], &v[row], bf16::from_f32),
                 Dtype::Int8 => self.write_head_int8(head, slot, &k[row.clone()], &v[row]),
+                Dtype::K6V4 => self.write_head_k6v4(head, slot, &k[row.clone()], &v[row]),
             }
         }
         Ok(())
@@ -186,10 +204,13 @@ impl PageBuf {
     pub fn copy_row(&mut self, slot: usize, from: &Self, from_slot: usize) {
         assert!((self.shape, self.dtype) == (from.shape, from.dtype), "pages of two kinds");
         assert!(slot < PAGE_TOKENS && from_slot < PAGE_TOKENS, "a page has {PAGE_TOKENS} slots");
-        if self.dtype == Dtype::Int8 {
-            return self.copy_row_int8(slot, from, from_slot);
-        }
-        let (value, row) = (self.dtype.value_bytes(), self.shape.head_dim * self.dtype.value_bytes());
+        let value = match self.dtype {
+            Dtype::Int8 => return self.copy_row_int8(slot, from, from_slot),
+            Dtype::K6V4 => return self.copy_row_k6v4(slot, from, from_slot),
+            Dtype::Bf16 => 2,
+            Dtype::F32 => 4,
+        };
+        let row = self.shape.head_dim * value;
         let (v_start, n_columns, n_heads) =
             (self.sections().v, self.shape.row_values(), self.shape.n_kv_heads);
         let (from, to) = (from.as_bytes(), self.as_bytes_mut());
@@ -207,59 +228,84 @@ impl PageBuf {
     /// Gives one token's K and V back as attend sees them. Panics when `slot` or a length is out of range.
     pub fn read_row(&self, slot: usize, k: &mut [f32], v: &mut [f32]) {
         self.check_row(slot, k.len(), v.len());
-        let PageShape { n_kv_heads, head_dim } = self.shape;
-        for head in 0..n_kv_heads {
+        let head_dim = self.shape.head_dim;
+        for (head, (k, v)) in k.chunks_exact_mut(head_dim).zip(v.chunks_exact_mut(head_dim)).enumerate() {
+            if self.dtype == Dtype::K6V4 {
+                self.read_head_k6v4(head, slot, k, v);
+                continue;
+            }
             for dim in 0..head_dim {
                 let (at_k, at_v) = (dim * PAGE_TOKENS + slot, slot * head_dim + dim);
-                let (key, value) = match self.dtype {
+                (k[dim], v[dim]) = match self.dtype {
                     Dtype::F32 => (self.k_f32(head)[at_k], self.v_f32(head)[at_v]),
                     Dtype::Bf16 => (self.k_bf16(head)[at_k].to_f32(), self.v_bf16(head)[at_v].to_f32()),
                     Dtype::Int8 => self.read_int8(head, dim, slot),
+                    Dtype::K6V4 => unreachable!("read by heads"),
                 };
-                k[head * head_dim + dim] = key;
-                v[head * head_dim + dim] = value;
             }
         }
     }
 
-    /// `Int8` keys of a head, `[⌈head_dim / 4⌉, 64, 4]`: four dimensions of a position in a word.
-    pub fn k_codes(&self, head: usize) -> &[i8] {
-        self.values(Dtype::Int8, 0, head)
+    /// All that the page holds of a head: keys, their scales, values, their scales.
+    pub fn head_bytes(&self, head: usize) -> [&[u8]; 4] {
+        let Sections { k_scales, v, v_scales, end } = self.sections();
+        let n_heads = self.shape.n_kv_heads;
+        [0..k_scales, k_scales..v, v..v_scales, v_scales..end].map(|section| {
+            let len = section.len() / n_heads;
+            &self.as_bytes()[section.start + head * len..][..len]
+        })
     }
 
-    /// `Int8` key scales of a head, `[key_groups, 64]`.
+    /// `Int8` keys of a head, `[⌈head_dim / 4⌉, 64, 4]`: four dimensions of a position in a word.
+    pub fn k_codes(&self, head: usize) -> &[i8] {
+        self.keys(Dtype::Int8, head)
+    }
+
+    /// `K6V4` keys of a head, `[⌈head_dim / 4⌉, 192]`: of the 256 codes of an `Int8` run the low 4 bits, two to a byte
+    /// (codes i and i + 128), then the high 2 bits, four to a byte (codes i, i + 64, i + 128 and i + 192).
+    pub fn k_packed(&self, head: usize) -> &[u8] {
+        self.keys(Dtype::K6V4, head)
+    }
+
+    /// Key scales of a head of coded pages, `[key_groups, 64]`.
     pub fn k_scales(&self, head: usize) -> &[f32] {
-        self.scales(self.sections().k_scales, head, self.shape.key_groups())
+        self.scales(self.sections().k_scales, head, self.dtype.key_groups(self.shape.head_dim))
     }
 
     /// `Int8` values of a head, `[16, head_dim, 4]`: four positions of a dimension in a word.
     pub fn v_codes(&self, head: usize) -> &[i8] {
-        self.values(Dtype::Int8, self.sections().v, head)
+        self.values(Dtype::Int8, head)
     }
 
-    /// `Int8` value scales of a head, `[64]`.
+    /// `K6V4` values of a head, `[16, 2 · D]` with D the head's dimensions made even: the codes of an `Int8` run two to a
+    /// byte (i and i + 2 · D).
+    pub fn v_packed(&self, head: usize) -> &[u8] {
+        self.values(Dtype::K6V4, head)
+    }
+
+    /// Value scales of a head of coded pages, `[64]`.
     pub fn v_scales(&self, head: usize) -> &[f32] {
         self.scales(self.sections().v_scales, head, 1)
     }
 
     /// `F32` keys of a head, `[head_dim, 64]`: position fastest.
     pub fn k_f32(&self, head: usize) -> &[f32] {
-        self.values(Dtype::F32, 0, head)
+        self.keys(Dtype::F32, head)
     }
 
     /// `F32` values of a head, `[64, head_dim]`.
     pub fn v_f32(&self, head: usize) -> &[f32] {
-        self.values(Dtype::F32, self.sections().v, head)
+        self.values(Dtype::F32, head)
     }
 
     /// `Bf16` keys of a head, `[head_dim, 64]`: position fastest.
     pub fn k_bf16(&self, head: usize) -> &[bf16] {
-        self.values(Dtype::Bf16, 0, head)
+        self.keys(Dtype::Bf16, head)
     }
 
     /// `Bf16` values of a head, `[64, head_dim]`.
     pub fn v_bf16(&self, head: usize) -> &[bf16] {
-        self.values(Dtype::Bf16, self.sections().v, head)
+        self.values(Dtype::Bf16, head)
     }
 
     /// Whether every stored number is one that [`Self::write_row`] can have stored: finite values, scales that
@@ -277,15 +323,20 @@ impl PageBuf {
                 [self.k_scales(head), self.v_scales(head)].iter().all(|x| x.iter().all(good_scale))
                     && [self.k_codes(head), self.v_codes(head)].iter().all(|x| !x.contains(&i8::MIN))
             }
+            Dtype::K6V4 => {
+                [self.k_scales(head), self.v_scales(head)].iter().all(|x| x.iter().all(good_scale))
+            }
         })
     }
 
     /// Whether all slots from `slot` on are zero in every section.
     pub fn is_zero_from(&self, slot: usize) -> bool {
-        if self.dtype == Dtype::Int8 {
-            return self.is_zero_from_int8(slot);
-        }
-        let value_bytes = self.dtype.value_bytes();
+        let value_bytes = match self.dtype {
+            Dtype::Int8 => return self.is_zero_from_int8(slot),
+            Dtype::K6V4 => return self.is_zero_from_k6v4(slot),
+            Dtype::Bf16 => 2,
+            Dtype::F32 => 4,
+        };
         // Keys are a stack of [64] runs, values one of [64, head_dim] runs.
         self.zero_runs(0, self.shape.row_values(), value_bytes, slot)
             && self.zero_runs(
@@ -312,12 +363,12 @@ impl PageBuf {
         v: &[f32],
         store: impl Fn(f32) -> T,
     ) {
-        let (dtype, v_start) = (self.dtype, self.sections().v);
-        let keys = self.values_mut::<T>(dtype, 0, head);
+        let dtype = self.dtype;
+        let keys = self.keys_mut::<T>(dtype, head);
         for (column, &x) in keys.chunks_exact_mut(PAGE_TOKENS).zip(k) {
             column[slot] = store(x);
         }
-        let values = self.values_mut::<T>(dtype, v_start, head);
+        let values = self.values_mut::<T>(dtype, head);
         for (cell, &x) in values[slot * v.len()..][..v.len()].iter_mut().zip(v) {
             *cell = store(x);
         }
@@ -332,29 +383,45 @@ impl PageBuf {
         Sections::of(self.shape, self.dtype)
     }
 
-    /// Bytes of one head's keys or values, whose section starts at `start`.
-    fn head_bytes(&self, start: usize, head: usize) -> std::ops::Range<usize> {
-        assert!(head < self.shape.n_kv_heads, "head {head} of {}", self.shape.n_kv_heads);
-        let head_dim = self.shape.head_dim;
-        let dims = if start == 0 { self.dtype.stored_key_dims(head_dim) } else { head_dim };
-        let len = dims * PAGE_TOKENS * self.dtype.value_bytes();
-        start + head * len..start + (head + 1) * len
+    fn keys<T: Pod>(&self, dtype: Dtype, head: usize) -> &[T] {
+        bytemuck::cast_slice(&self.as_bytes()[self.key_range(dtype, head)])
     }
 
-    fn values<T: Pod>(&self, dtype: Dtype, start: usize, head: usize) -> &[T] {
-        assert_eq!(self.dtype, dtype, "a page is viewed as what it stores");
-        bytemuck::cast_slice(&self.as_bytes()[self.head_bytes(start, head)])
-    }
-
-    fn values_mut<T: Pod>(&mut self, dtype: Dtype, start: usize, head: usize) -> &mut [T] {
-        assert_eq!(self.dtype, dtype, "a page is viewed as what it stores");
-        let range = self.head_bytes(start, head);
+    fn keys_mut<T: Pod>(&mut self, dtype: Dtype, head: usize) -> &mut [T] {
+        let range = self.key_range(dtype, head);
         bytemuck::cast_slice_mut(&mut self.as_bytes_mut()[range])
+    }
+
+    fn values<T: Pod>(&self, dtype: Dtype, head: usize) -> &[T] {
+        bytemuck::cast_slice(&self.as_bytes()[self.value_range(dtype, head)])
+    }
+
+    fn values_mut<T: Pod>(&mut self, dtype: Dtype, head: usize) -> &mut [T] {
+        let range = self.value_range(dtype, head);
+        bytemuck::cast_slice_mut(&mut self.as_bytes_mut()[range])
+    }
+
+    fn key_range(&self, dtype: Dtype, head: usize) -> Range<usize> {
+        self.check_view(dtype, head);
+        let len = self.sections().k_scales / self.shape.n_kv_heads;
+        head * len..(head + 1) * len
+    }
+
+    fn value_range(&self, dtype: Dtype, head: usize) -> Range<usize> {
+        self.check_view(dtype, head);
+        let Sections { v, v_scales, .. } = self.sections();
+        let len = (v_scales - v) / self.shape.n_kv_heads;
+        v + head * len..v + (head + 1) * len
+    }
+
+    fn check_view(&self, dtype: Dtype, head: usize) {
+        assert_eq!(self.dtype, dtype, "a page is viewed as what it stores");
+        assert!(head < self.shape.n_kv_heads, "head {head} of {}", self.shape.n_kv_heads);
     }
 
     /// One head's scales, `[n_groups, 64]`, in the section that starts at `start`.
     fn scales(&self, start: usize, head: usize, n_groups: usize) -> &[f32] {
-        assert_eq!(self.dtype, Dtype::Int8, "only int8 pages have scales");
+        assert!(matches!(self.dtype, Dtype::Int8 | Dtype::K6V4), "pages of floats have no scales");
         assert!(head < self.shape.n_kv_heads, "head {head} of {}", self.shape.n_kv_heads);
         let len = n_groups * PAGE_TOKENS * 4;
         bytemuck::cast_slice(&self.as_bytes()[start + head * len..][..len])
@@ -389,6 +456,8 @@ fn check_storable(row: &'static str, values: &[f32], shape: PageShape, dtype: Dt
     let storable = |x: f32| match dtype {
         Dtype::F32 | Dtype::Int8 => x.is_finite(),
         Dtype::Bf16 => bf16::from_f32(x).is_finite(),
+        // The sums of the transform have to be finite too.
+        Dtype::K6V4 => x.abs() <= f32::MAX / shape.head_dim as f32,
     };
     match values.iter().position(|&x| !storable(x)) {
         None => Ok(()),

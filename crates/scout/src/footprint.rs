@@ -6,9 +6,6 @@ use crate::{
     prefill::TILE,
 };
 
-/// Dimensions that share a scale in a 4-bit KV row.
-const INT4_KV_GROUP: u64 = 32;
-
 /// Bytes per so many values, scales included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WeightFormat {
@@ -49,8 +46,8 @@ pub enum KvFormat {
     Bf16,
     /// One byte per value, f32 scales.
     Int8,
-    /// Half a byte per value, a 16-bit scale per 32 of them.
-    Int4,
+    /// 6 bits of a key and 4 of a value, an f32 scale for each head of both.
+    K6V4,
 }
 
 /// What follows attention in a layer: a token passes `active` of the `routed` experts, and all of the `shared`. The one
@@ -267,10 +264,7 @@ impl ModelShape {
             KvFormat::F32 => (4 * d, 4 * d),
             KvFormat::Bf16 => (2 * d, 2 * d),
             KvFormat::Int8 => (d + 4 * d.div_ceil(self.key_group.max(1)), d + 4),
-            KvFormat::Int4 => {
-                let row = d.div_ceil(2) + 2 * d.div_ceil(INT4_KV_GROUP);
-                (row, row)
-            }
+            KvFormat::K6V4 => (3 * d.div_ceil(4) + 4, d.div_ceil(2) + 4),
         };
         self.n_kv_heads * (key + value)
     }
@@ -300,7 +294,7 @@ mod tests {
         let scout = ModelShape::llama_4_scout();
         let kib = |format| scout.kv_bytes_per_token(format) as f64 / 1024.0;
         assert_eq!(scout.full_layers(), 12);
-        assert_eq!([kib(KvFormat::Bf16), kib(KvFormat::Int8), kib(KvFormat::Int4)], [48.0, 24.75, 13.5]);
+        assert_eq!([kib(KvFormat::Bf16), kib(KvFormat::Int8), kib(KvFormat::K6V4)], [48.0, 24.75, 15.75]);
     }
 
     /// The model of `models/recall`, read from its config: half its layers have experts, two of eight are kept.
@@ -322,6 +316,7 @@ mod tests {
             (KvFormat::F32, kv::Dtype::F32),
             (KvFormat::Bf16, kv::Dtype::Bf16),
             (KvFormat::Int8, kv::Dtype::Int8),
+            (KvFormat::K6V4, kv::Dtype::K6V4),
         ] {
             let stored = 30 * page.page_bytes(dtype) / kv::PAGE_TOKENS;
             assert_eq!(shape.kv_bytes_per_token(format), stored as u64, "{format:?}");

@@ -892,7 +892,7 @@ export interface components {
          * @description What KV is kept in.
          * @enum {string}
          */
-        KvType: "f32" | "bf16" | "int8" | "int4";
+        KvType: "f32" | "bf16" | "int8" | "k6v4";
         /** @description One page of a list. */
         List_Answer: {
             data: {

@@ -9,7 +9,7 @@ const SHAPES: Record<string, { parameters: number; kvValues: number; speed: numb
   "llama-4-scout": { parameters: 108.6e9, kvValues: 24_576, speed: 6 },
 };
 const WEIGHT_BITS: Record<string, number> = { f32: 32, bf16: 16, q8_0: 8.5, q4_1: 5, int4_experts: 4.7, q4_0: 4.5, int4: 4.1 };
-const KV_BYTES: Record<string, number> = { f32: 4, bf16: 2, int8: 1.03, int4: 0.53 };
+const KV_BYTES: Record<string, number> = { f32: 4, bf16: 2, int8: 1.03, k6v4: 0.66 };
 
 export function plan(request: PlanRequest): Plan {
   const shape = SHAPES[request.model.preset]!;
@@ -18,7 +18,7 @@ export function plan(request: PlanRequest): Plan {
   const kv = perToken * request.tokens;
   const measured = request.model.preset === "open" || request.model.preset === "smollm2-135m";
   const notes = [];
-  if (kv > 1e12) notes.push("The stored state would not fit on most disks; int4 halves it.");
+  if (kv > 1e12) notes.push("The stored state would not fit on most disks; k6v4 takes less.");
   if (weights > 24e9) notes.push("The weights are larger than this machine's memory; reading would be bound by the disk.");
   if (request.model.preset === "llama-4-scout") notes.push("Only the layers without positions are kept for closed attention chunks.");
   return {

@@ -15,10 +15,12 @@ mod avx512vnni;
 mod avxvnni;
 mod dispatch;
 mod peak;
+mod prefetch;
 mod scalar;
 mod scatter;
 
 pub use dispatch::Isa;
+pub(crate) use prefetch::prefetch;
 pub(crate) use scatter::Scatter;
 
 /// Lanes of a vector.

@@ -1,7 +1,7 @@
 //! What `ibid bench` can be asked to measure.
 
 use crate::settings::KvDtype;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -89,9 +89,18 @@ pub struct BenchRestore {
     pub repeat: usize,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Against {
+    /// Plain f32 arithmetic over KV in f32
+    Reference,
+    /// The fast arithmetic over KV in int8, ten times as fast
+    Int8,
+}
+
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[command(
-    after_help = "Examples:\n  ibid bench perplexity\n  ibid bench perplexity --tokens 50000 --kv int8,bf16 --from ~/papers\n\nThe reference reads every token too, at a few dozen tokens a second. The text is cut into stretches; each is read behind the header alone, and a token is predicted from those of its stretch."
+    after_help = "Examples:\n  ibid bench perplexity\n  ibid bench perplexity --tokens 50000 --kv int8,bf16 --from ~/papers\n  ibid bench perplexity --kv k6v4 --against int8\n\nThe f32 reference reads every token too, at a few dozen tokens a second. The text is cut into stretches; each is read behind the header alone, and a token is predicted from those of its stretch."
 )]
 pub struct BenchPerplexity {
     /// Size of the text
@@ -103,6 +112,9 @@ pub struct BenchPerplexity {
     /// What KV is kept in
     #[arg(long, value_delimiter = ',', default_value = "int8")]
     pub kv: Vec<KvDtype>,
+    /// What the others are held against
+    #[arg(long, value_enum, default_value = "reference")]
+    pub against: Against,
     /// Folder whose files are read
     #[arg(long, value_name = "FOLDER", default_value = "examples/corpus")]
     pub from: PathBuf,

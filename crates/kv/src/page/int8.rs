@@ -18,17 +18,18 @@ const fn value_at(dim: usize, slot: usize, head_dim: usize) -> usize {
 
 impl PageBuf {
     pub(super) fn write_head_int8(&mut self, head: usize, slot: usize, k: &[f32], v: &[f32]) {
-        let (sections, n_groups, head_dim) = (self.sections(), self.shape.key_groups(), v.len());
+        let (sections, n_groups, head_dim) =
+            (self.sections(), self.dtype.key_groups(self.shape.head_dim), v.len());
         for (group, k) in k.chunks(KEY_GROUP).enumerate() {
             let scale = int8_scale(k);
-            let keys = self.values_mut::<i8>(Dtype::Int8, 0, head);
+            let keys = self.keys_mut::<i8>(Dtype::Int8, head);
             for (dim, &x) in (group * KEY_GROUP..).zip(k) {
                 keys[key_at(dim, slot)] = int8_code(x, scale);
             }
             self.set_scale(sections.k_scales, (head * n_groups + group) * PAGE_TOKENS + slot, scale);
         }
         let scale = int8_scale(v);
-        let values = self.values_mut::<i8>(Dtype::Int8, sections.v, head);
+        let values = self.values_mut::<i8>(Dtype::Int8, head);
         for (dim, &x) in v.iter().enumerate() {
             values[value_at(dim, slot, head_dim)] = int8_code(x, scale);
         }
@@ -46,13 +47,14 @@ impl PageBuf {
     }
 
     pub(super) fn copy_row_int8(&mut self, slot: usize, from: &Self, from_slot: usize) {
-        let (sections, head_dim, n_groups) = (self.sections(), self.shape.head_dim, self.shape.key_groups());
+        let (sections, head_dim, n_groups) =
+            (self.sections(), self.shape.head_dim, self.dtype.key_groups(self.shape.head_dim));
         for head in 0..self.shape.n_kv_heads {
-            let keys = self.values_mut::<i8>(Dtype::Int8, 0, head);
+            let keys = self.keys_mut::<i8>(Dtype::Int8, head);
             for dim in 0..head_dim {
                 keys[key_at(dim, slot)] = from.k_codes(head)[key_at(dim, from_slot)];
             }
-            let values = self.values_mut::<i8>(Dtype::Int8, sections.v, head);
+            let values = self.values_mut::<i8>(Dtype::Int8, head);
             for dim in 0..head_dim {
                 values[value_at(dim, slot, head_dim)] =
                     from.v_codes(head)[value_at(dim, from_slot, head_dim)];
@@ -74,7 +76,12 @@ impl PageBuf {
         };
         self.zero_runs(0, shape.n_kv_heads * shape.head_dim.div_ceil(WORD), WORD, slot)
             && (0..shape.n_kv_heads).all(values_are_zero)
-            && self.zero_runs(sections.k_scales, shape.n_kv_heads * shape.key_groups(), 4, slot)
+            && self.zero_runs(
+                sections.k_scales,
+                shape.n_kv_heads * self.dtype.key_groups(shape.head_dim),
+                4,
+                slot,
+            )
             && self.zero_runs(sections.v_scales, shape.n_kv_heads, 4, slot)
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 
 /// Two groups of key scales, the second of three dimensions.
 const SHAPE: PageShape = PageShape { n_kv_heads: 3, head_dim: 35 };
-const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::Bf16, Dtype::Int8];
+const DTYPES: [Dtype; 4] = [Dtype::F32, Dtype::Bf16, Dtype::Int8, Dtype::K6V4];
 
 fn row(seed: u32) -> Vec<f32> {
     (0..SHAPE.row_values() as u32)
@@ -24,6 +24,7 @@ fn reference_int8(row: &[f32]) -> (f32, Vec<f64>) {
 fn bytes_per_page_are_those_of_the_layout() {
     let smollm2 = PageShape { n_kv_heads: 3, head_dim: 64 };
     assert_eq!(smollm2.page_bytes(Dtype::Int8), 2 * 3 * 64 * 64 + 3 * 3 * 64 * 4);
+    assert_eq!(smollm2.page_bytes(Dtype::K6V4), 3 * 64 * (48 + 4 + 32 + 4));
     assert_eq!(smollm2.page_bytes(Dtype::Bf16), 2 * 3 * 64 * 64 * 2);
     assert_eq!(smollm2.page_bytes(Dtype::F32), 2 * 3 * 64 * 64 * 4);
     // Scout: 25.875 KiB per token in 12 stored layers.
@@ -147,7 +148,9 @@ fn strangers_numbers_are_seen() {
         let mut bytes = PageBuf::new(SHAPE, dtype).as_bytes().to_vec();
         let end = bytes.len();
         match dtype {
-            Dtype::F32 | Dtype::Int8 => bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes()),
+            Dtype::F32 | Dtype::Int8 | Dtype::K6V4 => {
+                bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes())
+            }
             Dtype::Bf16 => bytes[end - 2..].copy_from_slice(&bf16::INFINITY.to_le_bytes()),
         }
         assert!(!PageBuf::from_bytes(SHAPE, dtype, &bytes).unwrap().is_well_formed());
@@ -164,6 +167,57 @@ fn a_wrong_number_of_bytes_is_refused() {
         let error = PageBuf::from_bytes(SHAPE, Dtype::Int8, &vec![0; got]).unwrap_err();
         assert!(matches!(error, KvError::PageLength { .. }), "{error}");
     }
+}
+
+/// The transform by its definition: entry (i, j) is 1 / √n, negative where i and j share an odd number of bits.
+fn reference_hadamard(x: &[f32]) -> Vec<f64> {
+    let sign = |i: usize, j: usize| if (i & j).count_ones() % 2 == 1 { -1.0 } else { 1.0 };
+    let sum = |i| x.iter().enumerate().map(|(j, &x)| sign(i, j) * f64::from(x)).sum::<f64>();
+    (0..x.len()).map(|i| sum(i) / (x.len() as f64).sqrt()).collect()
+}
+
+#[test]
+fn the_transform_is_that_of_its_definition_in_blocks() {
+    let x: Vec<f32> = (0..96).map(|i| (i * 37 % 101) as f32 / 10.0 - 5.0).collect();
+    for (len, block) in [(1, 1), (2, 2), (64, 64), (96, 32), (35, 1), (80, 16)] {
+        let mut got = x[..len].to_vec();
+        hadamard(&mut got);
+        for (got, x) in got.chunks(block).zip(x[..len].chunks(block)) {
+            for (got, right) in got.iter().zip(reference_hadamard(x)) {
+                assert!((f64::from(*got) - right).abs() < 1e-5, "{got} {right} of {len}");
+            }
+        }
+        hadamard(&mut got);
+        assert!(got.iter().zip(&x).all(|(back, x)| (back - x).abs() < 1e-5), "its own inverse");
+    }
+}
+
+/// Key and value of one head, whose bytes are written out by the format's words.
+#[test]
+fn packed_codes_lie_where_the_format_says() {
+    let shape = PageShape { n_kv_heads: 2, head_dim: 6 };
+    let mut page = PageBuf::new(shape, Dtype::K6V4);
+    // A transform in blocks of two: (a, b) becomes (a + b, a − b) / √2.
+    let row = |x: [f32; 6]| [[0.0; 6], x].concat();
+    let (k, v) = (row([31.0, 0.0, 7.0, -2.0, 0.0, 1.0]), row([7.0, 0.0, 1.0, 2.0, 0.0, -3.0]));
+    page.write_row(37, &k, &v).unwrap();
+    let root = std::f32::consts::SQRT_2;
+    let k_codes = [31i8, 31, 5, 9, 1, -1].map(|code| code as u8);
+    let v_codes = [7i8, 7, 3, -1, -3, 3].map(|code| code as u8);
+    let near = |got: f32, right: f32| (got / right - 1.0).abs() < 1e-6;
+    assert!(near(page.k_scales(1)[37], 1.0 / root) && near(page.v_scales(1)[37], 1.0 / root));
+    let (keys, values) = (page.k_packed(1), page.v_packed(1));
+    for dim in 0..6 {
+        let of_run = 37 * 4 + dim % 4;
+        let run = &keys[dim / 4 * 192..][..192];
+        let low = run[of_run % 128] >> (of_run / 128 * 4) & 15;
+        let high = run[128 + of_run % 64] >> (of_run / 64 * 2) & 3;
+        assert_eq!(low | high << 4, k_codes[dim] & 63, "key {dim}");
+        let of_run = dim * 4 + 37 % 4;
+        let run = &values[37 / 4 * 12..][..12];
+        assert_eq!(run[of_run % 12] >> (of_run / 12 * 4) & 15, v_codes[dim] & 15, "value {dim}");
+    }
+    assert!(page.k_packed(0).iter().chain(page.v_packed(0)).all(|&byte| byte == 0));
 }
 
 fn any_row() -> impl Strategy<Value = Vec<f32>> {
@@ -186,6 +240,32 @@ proptest! {
                     // f32 division may move a quotient next to a half over it.
                     let off = (f64::from(*read) - code * f64::from(scale)).abs();
                     prop_assert!(off <= f64::from(scale) * 0.500_02, "off by {} steps", off / f64::from(scale));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn k6v4_rows_come_back_within_half_a_step_of_their_basis(
+        k in any_row(), v in any_row(), slot in 0..PAGE_TOKENS,
+    ) {
+        // Transforms in blocks of 4.
+        let shape = PageShape { n_kv_heads: 3, head_dim: 36 };
+        let wide = |row: &[f32]| -> Vec<f32> { row.iter().copied().cycle().take(shape.row_values()).collect() };
+        let (k, v) = (wide(&k), wide(&v));
+        let mut page = PageBuf::new(shape, Dtype::K6V4);
+        page.write_row(slot, &k, &v).unwrap();
+        let (mut k_back, mut v_back) = (vec![0.0; k.len()], vec![0.0; v.len()]);
+        page.read_row(slot, &mut k_back, &mut v_back);
+        // A value's smallest scale cuts its largest numbers at 7 of the steps of 0.8: at most 1.4 whole steps are lost.
+        for (wrote, read, half, steps) in [(&k, &k_back, 31.0, 0.501), (&v, &v_back, 7.0, 1.41)] {
+            for (wrote, read) in wrote.chunks(36).zip(read.chunks(36)) {
+                let basis = |x: &[f32]| x.chunks(4).flat_map(reference_hadamard).collect::<Vec<_>>();
+                let (wrote, read) = (basis(wrote), basis(read));
+                let step = wrote.iter().fold(0.0f64, |max, x| max.max(x.abs())) / half;
+                for (wrote, read) in wrote.iter().zip(&read) {
+                    let off = (wrote - read).abs();
+                    prop_assert!(off <= step * steps + 1e-6 * half * step, "off by {} steps", off / step);
                 }
             }
         }

@@ -13,9 +13,10 @@ use std::ops::ControlFlow;
 /// BLAKE3 of the logits' bits (little-endian f32) of 150 tokens, and of the pages of the part they make. When one of
 /// them changes, the name of the numerics has to change with it.
 const NUMERICS: &str = "int8-3";
-const LOGITS: [(Dtype, &str); 2] = [
+const LOGITS: [(Dtype, &str); 3] = [
     (Dtype::Int8, "fc5a3aad98856d42ed95b173dd88f5a773d664c6b2fb62b578ea36d84e13288b"),
     (Dtype::Bf16, "cd885fb69bf8dd3b143548918568233fe61d6f46116b9a8c58d483499c75ee33"),
+    (Dtype::K6V4, "5e9a378dbd8ff8d0fdc8448a4d5be6f42abb74e1a65351de5f4905ff4b9cfe54"),
 ];
 const PAGES: &str = "e3e53a549e7daf0a5e97492e3df4eef20424c5c6c7d1388756f55b225009992a";
 

@@ -215,11 +215,18 @@ fn write_segment(root: &std::path::Path, ids: &[u32], part: &PartPages) -> kv::S
 }
 
 #[test]
-fn bf16_kv_is_another_segment_and_another_split_gives_its_bits_too() {
-    let arithmetic = Arithmetic { kv_dtype: Some(Dtype::Bf16), ..Numerics::Fast.into() };
+fn other_kv_is_another_segment_and_another_split_gives_its_bits_too() {
+    for dtype in [Dtype::Bf16, Dtype::K6V4] {
+        same_bits_over(dtype);
+    }
+}
+
+fn same_bits_over(dtype: Dtype) {
+    let name = dtype.name();
+    let arithmetic = Arithmetic { kv_dtype: Some(dtype), ..Numerics::Fast.into() };
     let temp = tempfile::tempdir().unwrap();
     let engine = Engine::open(&fixture("gguf/quantised.gguf"), arithmetic, temp.path(), &mut |_| ()).unwrap();
-    assert_eq!(engine.kv_dtype(), Dtype::Bf16);
+    assert_eq!(engine.kv_dtype(), dtype);
     let ids = some_ids(N_TOKENS, 9);
     let spec = |engine: &Engine| engine.segment_spec(engine.part_context("Report"), ids.clone()).id();
     assert_ne!(spec(&engine), spec(&ENGINE));
@@ -233,25 +240,25 @@ fn bf16_kv_is_another_segment_and_another_split_gives_its_bits_too() {
         logits
     };
     let logits = run(70);
-    assert_same_bits(&run(1), &logits, "split over bf16 pages");
+    assert_same_bits(&run(1), &logits, &format!("split over {name} pages"));
     let bare = Bare::open(&fixture("gguf/quantised.gguf"), arithmetic).unwrap();
     let on = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| flat(&bare.logits(&ids).unwrap()))
     };
-    assert_same_bits(&on(3), &on(1), "threads over bf16 pages");
+    assert_same_bits(&on(3), &on(1), &format!("threads over {name} pages"));
     let mut sequences = [engine.sequence().unwrap(), engine.sequence().unwrap()];
     let mut steps: Vec<Step<'_>> = sequences
         .iter_mut()
         .map(|sequence| Step { sequence, ids: &ids, logits: 0..ids.len(), mass: None })
         .collect();
     let both = flat(&engine.step(&mut steps).unwrap().logits);
-    assert_same_bits(&both, &[logits.clone(), logits.clone()].concat(), "batch over bf16 pages");
+    assert_same_bits(&both, &[logits.clone(), logits.clone()].concat(), &format!("batch over {name} pages"));
     assert_ne!(logits, in_one_go(&ids), "int8 KV rounds otherwise");
 
     let reference = Arithmetic { numerics: Numerics::Reference, ..arithmetic };
     let refused = Engine::open(&fixture("gguf/quantised.gguf"), reference, temp.path(), &mut |_| ());
-    assert!(matches!(refused.err(), Some(Error::KvDtype { dtype: "bf16", .. })));
+    assert!(matches!(refused.err(), Some(Error::KvDtype { dtype, .. }) if dtype == name));
 }
 
 #[test]

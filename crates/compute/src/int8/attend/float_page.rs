@@ -69,7 +69,7 @@ fn load_keys(block: &KvBlock<'_>, head: usize, keys: &mut [Vector]) {
     match block.page.dtype() {
         kv::Dtype::Bf16 => widen(block.page.k_bf16(head), keys.as_flattened_mut()),
         kv::Dtype::F32 => keys.as_flattened_mut().copy_from_slice(block.page.k_f32(head)),
-        kv::Dtype::Int8 => unreachable!("int8 pages have their own kernel"),
+        kv::Dtype::Int8 | kv::Dtype::K6V4 => unreachable!("coded pages have their own kernel"),
     }
 }
 
@@ -80,7 +80,7 @@ fn load_values(block: &KvBlock<'_>, head: usize, head_dim: usize, values: &mut [
         match block.page.dtype() {
             kv::Dtype::F32 => to[..head_dim].copy_from_slice(&block.page.v_f32(head)[of_slot]),
             kv::Dtype::Bf16 => widen(&block.page.v_bf16(head)[of_slot], to),
-            kv::Dtype::Int8 => unreachable!("int8 pages have their own kernel"),
+            kv::Dtype::Int8 | kv::Dtype::K6V4 => unreachable!("coded pages have their own kernel"),
         }
     }
 }

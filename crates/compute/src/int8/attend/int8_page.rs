@@ -1,5 +1,5 @@
-//! Queries against one head of an int8 page: scores, weights and weighted values in exact integer dot products, over codes
-//! as they lie on disk.
+//! Queries against one head of a coded page: scores, weights and weighted values in exact integer dot products, over int8
+//! codes as they lie on disk or are unpacked (`codes`).
 //!
 //! Scores: `s = Σ_g (dot_g · k_scale_g) · q_scale_g` over groups of 32 dimensions in order, the factor of the scores being
 //! part of `q_scale`. Weights: `p = exp(s − max)`; what multiplies the value codes is `p · v_scale` in 255 steps of the
@@ -13,6 +13,7 @@ use std::hint::black_box;
 use std::ops::Range;
 
 use super::PAGE_VECTORS;
+use super::codes::{CodeScratch, Head, Line, QUADS};
 use super::partial::Partial;
 use super::queries::Int8Queries;
 use super::softmax::softmax;
@@ -22,10 +23,6 @@ use crate::{KvBlock, PAGE_LEN};
 
 /// Queries that go through all three steps before the next ones do: what they need lies in the first cache.
 const AT_A_TIME: usize = 24;
-/// Slots of a page in fours.
-const QUADS: usize = PAGE_LEN / 4;
-
-type Line = [i8; 64];
 
 /// Computes a page's [`Partial`] for some queries.
 pub(super) struct ReduceInt8<'a> {
@@ -37,21 +34,8 @@ pub(super) struct ReduceInt8<'a> {
     pub(super) seen: &'a [Range<usize>],
     /// Queries of a row.
     pub(super) per_row: usize,
-    /// Room for values whose dimensions do not fill lines.
-    pub(super) padded: &'a mut Vec<Line>,
+    pub(super) scratch: &'a mut CodeScratch,
     pub(super) partial: &'a mut Partial,
-}
-
-/// One head of the page.
-struct Head<'a> {
-    /// `[⌈head_dim / 4⌉, 4]`: each line four dimensions of 16 slots.
-    keys: &'a [Line],
-    /// `[groups, 4]`
-    key_scales: &'a [[f32; LANES]],
-    /// `[16, padded_dim / 16]`: each line four slots of 16 dimensions.
-    values: &'a [Line],
-    /// `[4]`, by slot.
-    value_scales: &'a [[f32; LANES]],
 }
 
 impl Kernel for ReduceInt8<'_> {
@@ -59,14 +43,8 @@ impl Kernel for ReduceInt8<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let Self { block, kv_head, head_dim, queries, seen, per_row, padded, partial } = self;
-        let page = block.page;
-        let head = Head {
-            keys: page.k_codes(kv_head).as_chunks().0,
-            key_scales: page.k_scales(kv_head).as_chunks().0,
-            values: whole_lines(page.v_codes(kv_head), head_dim, padded),
-            value_scales: page.v_scales(kv_head).as_chunks().0,
-        };
+        let Self { block, kv_head, head_dim, queries, seen, per_row, scratch, partial } = self;
+        let head = Head::of(block.page, kv_head, head_dim, scratch);
         let Partial { max, sum, out, unit, weights } = partial;
         let weights = weights.as_chunks_mut::<PAGE_LEN>().0;
         let out = out.as_chunks_mut::<LANES>().0;
@@ -84,19 +62,6 @@ impl Kernel for ReduceInt8<'_> {
             weighted(l, codes, head.values, &mut out[of.start * per_query..of.end * per_query]);
         }
     }
-}
-
-/// Values `[16, head_dim, 4]` in lines, every row of them filled up with zeros.
-fn whole_lines<'a>(codes: &'a [i8], head_dim: usize, padded: &'a mut Vec<Line>) -> &'a [Line] {
-    if head_dim.is_multiple_of(LANES) {
-        return codes.as_chunks().0;
-    }
-    let per_quad = head_dim.div_ceil(LANES);
-    padded.resize(QUADS * per_quad, [0; 64]);
-    for (codes, lines) in codes.chunks_exact(4 * head_dim).zip(padded.chunks_exact_mut(per_quad)) {
-        lines.as_flattened_mut()[..4 * head_dim].copy_from_slice(codes);
-    }
-    padded
 }
 
 /// `scores[i, 64]` of query `first + i`.

@@ -1,10 +1,11 @@
-//! Attention of the fast path, one page at a time, merged in the order of the pages: int8 pages in integer dot products
+//! Attention of the fast path, one page at a time, merged in the order of the pages: coded pages in integer dot products
 //! (`int8_page`), pages of floats in f32 (`float_page`).
 //!
 //! Per page and query head: `s = scale · (q · k)`, `m = max s`, `p = exp(s − m)`, `l = Σ p`, `o = Σ p · v`, each sum in a
 //! fixed order. Pages merge into the running `(m, l, o)` in canonical order, whether one task walked all pages or
 //! many tasks took a page each. So a row's bits depend on its query, its position and the pages alone.
 
+mod codes;
 mod float_page;
 mod int8_page;
 mod partial;
@@ -18,11 +19,12 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use self::codes::{CodeScratch, Hadamard};
 use self::float_page::{FloatScratch, ReduceFloat};
 use self::int8_page::ReduceInt8;
 use self::partial::{MergePage, Partial};
 use self::queries::Queries;
-use crate::simd::{Isa, LANES, Scatter};
+use crate::simd::{Isa, LANES, Scatter, prefetch};
 use crate::{AttendGroup, AttendSpec, PAGE_LEN, Rows};
 
 /// Query rows that go through the pages together.
@@ -46,7 +48,7 @@ struct Task {
 #[derive(Default)]
 struct PageScratch {
     float: FloatScratch,
-    padded: Vec<[i8; 64]>,
+    codes: CodeScratch,
     /// Slots of the page that each row sees.
     seen: Vec<Range<usize>>,
 }
@@ -65,6 +67,8 @@ struct Attend<'a> {
     q: &'a Rows,
     groups: &'a [AttendGroup<'a>],
     padded_dim: usize,
+    /// Of all pages.
+    dtype: kv::Dtype,
 }
 
 pub(super) fn attend(
@@ -79,7 +83,7 @@ pub(super) fn attend(
     out.as_mut_slice().fill(0.0);
     let masses = {
         let (groups, out) = (&*groups, Scatter::new(out));
-        let attend = Attend { isa, spec, q, groups, padded_dim: spec.head_dim.next_multiple_of(LANES) };
+        let attend = Attend::new(isa, spec, q, groups);
         let tasks = attend.tasks();
         let run = |task: &Task| (task.group, attend.run(task, &out));
         // Tasks come back in order, so mass is added in one order too.
@@ -93,7 +97,14 @@ pub(super) fn attend(
     }
 }
 
-impl Attend<'_> {
+impl<'a> Attend<'a> {
+    fn new(isa: Isa, spec: &'a AttendSpec<'a>, q: &'a Rows, groups: &'a [AttendGroup<'a>]) -> Self {
+        // Without pages there is nothing that has a type.
+        let page = groups.iter().find_map(|group| group.blocks.first());
+        let dtype = page.map_or(kv::Dtype::Int8, |block| block.page.dtype());
+        Self { isa, spec, q, groups, padded_dim: spec.head_dim.next_multiple_of(LANES), dtype }
+    }
+
     fn tasks(&self) -> Vec<Task> {
         let mut tasks = Vec::new();
         for (group, of) in self.groups.iter().enumerate() {
@@ -170,17 +181,19 @@ impl Attend<'_> {
         partial: &mut Partial,
     ) -> bool {
         let block = &self.groups[task.group].blocks[page];
-        let PageScratch { float, padded, seen } = scratch;
+        self.fetch(task, page + 1);
+        let PageScratch { float, codes, seen } = scratch;
         seen.clear();
         seen.extend(task.rows.clone().map(|row| block.seen_by(self.spec.q_pos[row], self.spec.chunk)));
         if seen.iter().all(|seen| seen.is_empty()) {
             return false;
         }
+        assert_eq!(block.page.dtype(), self.dtype, "pages of two kinds");
         queries.turn_for(self.isa, block);
         let (kv_head, head_dim, per_row) = (task.kv_head, self.spec.head_dim, self.spec.heads_per_kv());
         match block.page.dtype() {
-            kv::Dtype::Int8 => {
-                let queries = &queries.int8;
+            kv::Dtype::Int8 | kv::Dtype::K6V4 => {
+                let (queries, scratch) = (&queries.int8, codes);
                 self.isa.run(ReduceInt8 {
                     block,
                     kv_head,
@@ -188,7 +201,7 @@ impl Attend<'_> {
                     queries,
                     seen,
                     per_row,
-                    padded,
+                    scratch,
                     partial,
                 });
             }
@@ -211,6 +224,14 @@ impl Attend<'_> {
         true
     }
 
+    /// Asks for what a page holds of the task's head. Pages lie anywhere in memory, and a head of one is too short for the
+    /// CPU to see where reading will go on: without asking, decoding waits for each.
+    fn fetch(&self, task: &Task, page: usize) {
+        if let Some(block) = self.groups[task.group].blocks.get(page) {
+            block.page.head_bytes(task.kv_head).iter().for_each(|bytes| prefetch(bytes));
+        }
+    }
+
     fn write(&self, task: &Task, total: &Partial, out: &Scatter<'_>) {
         let (head_dim, n) = (self.spec.head_dim, self.spec.heads_per_kv());
         for (i, row) in task.rows.clone().enumerate() {
@@ -223,6 +244,9 @@ impl Attend<'_> {
                 let inverse = 1.0 / total.sum[at];
                 for (out, o) in out.iter_mut().zip(&total.out[at * self.padded_dim..]) {
                     *out = o * inverse;
+                }
+                if self.dtype == kv::Dtype::K6V4 {
+                    self.isa.run(Hadamard { x: out, head_dim });
                 }
             }
         }

@@ -17,6 +17,8 @@ pub(super) struct Queries<'a> {
     given: Vec<&'a [f32]>,
     /// Position of each.
     pos: Vec<u64>,
+    /// Of the pages: those of `K6V4` ask for another basis.
+    dtype: kv::Dtype,
     /// How far the keys have moved that they are turned for; `None` before the first page.
     moved: Option<i64>,
     /// Turned, `[n_queries, head_dim]`.
@@ -46,6 +48,7 @@ impl<'a> Attend<'a> {
             spec,
             given: task.rows.clone().flat_map(of_row).collect(),
             pos: task.rows.clone().flat_map(|row| std::iter::repeat_n(spec.q_pos[row], n)).collect(),
+            dtype: self.dtype,
             moved: None,
             floats: Vec::new(),
             int8: Int8Queries::default(),
@@ -74,7 +77,7 @@ impl Kernel for Turn<'_, '_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let Queries { spec, given, pos, floats, int8, .. } = self.queries;
+        let Queries { spec, given, pos, dtype, floats, int8, .. } = self.queries;
         floats.clear();
         int8.words.clear();
         int8.scales.clear();
@@ -88,6 +91,9 @@ impl Kernel for Turn<'_, '_> {
                 // Before position 0 nothing of the page is seen.
                 let angles = table.angles(pos.saturating_add_signed(-self.moved));
                 RotateRow { row: turned, head_dim: spec.head_dim, angles, pairing }.run(l);
+            }
+            if *dtype == kv::Dtype::K6V4 {
+                kv::hadamard(turned);
             }
             for part in turned.chunks(GROUP) {
                 let mut group = [0.0; GROUP];

@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use super::{Attend, Task, partial::Partial};
-use crate::simd::{Isa, LANES};
+use crate::simd::Isa;
 use crate::{AttendGroup, AttendSpec, PAGE_LEN, PageWeights, Rows, Walk};
 
 pub(crate) fn walk_on(
@@ -15,7 +15,10 @@ pub(crate) fn walk_on(
     walk: &mut Walk,
 ) {
     spec.check(q, groups);
-    let attend = Attend { isa, spec, q, groups, padded_dim: spec.head_dim.next_multiple_of(LANES) };
+    let attend = Attend::new(isa, spec, q, groups);
+    if attend.dtype == kv::Dtype::K6V4 {
+        walk.in_hadamard_basis = true;
+    }
     let tasks = attend.tasks();
     let before = &*walk;
     let run = |task: &Task| attend.walk(task, before);

@@ -4,6 +4,8 @@ use super::*;
 
 const N_HEADS: usize = 6;
 const N_KV_HEADS: usize = 2;
+/// Pages that integer dot products go over.
+const CODED: [kv::Dtype; 2] = [kv::Dtype::Int8, kv::Dtype::K6V4];
 
 /// Pages filled with random rows, and queries for every position.
 struct Setup {
@@ -74,8 +76,10 @@ fn table(head_dim: usize) -> RopeTable {
 
 #[test]
 fn every_instruction_set_and_thread_count_gives_the_same_bits() {
-    for (head_dim, pairing) in [(64, Pairing::Interleaved), (24, Pairing::Half)] {
-        let setup = Setup::new(150, head_dim, kv::Dtype::Int8);
+    let shapes = [(64, Pairing::Interleaved), (24, Pairing::Half)];
+    for ((head_dim, pairing), dtype) in shapes.into_iter().flat_map(|shape| CODED.map(|dtype| (shape, dtype)))
+    {
+        let setup = Setup::new(150, head_dim, dtype);
         let (blocks, table) = (setup.blocks(3, 150), table(head_dim));
         let rope = Some((&table, pairing));
         let scalar = Int8::with_isa(*crate::Isa::available().last().unwrap());
@@ -92,8 +96,14 @@ fn every_instruction_set_and_thread_count_gives_the_same_bits() {
 
 #[test]
 fn rows_attended_together_and_one_by_one_have_the_same_bits() {
+    for dtype in CODED {
+        rows_together_and_one_by_one(dtype);
+    }
+}
+
+fn rows_together_and_one_by_one(dtype: kv::Dtype) {
     // Enough pages that single rows share them out to threads.
-    let setup = Setup::new(600, 32, kv::Dtype::Int8);
+    let setup = Setup::new(600, 32, dtype);
     let (blocks, table, ops) = (setup.blocks(0, 600), table(32), Int8::new());
     let rope = Some((&table, Pairing::Half));
     let together = setup.attend(&ops, &blocks, 0..600, 0, None, rope);
@@ -239,7 +249,7 @@ fn positions_within_a_chunk_give_what_absolute_positions_give() {
     const CHUNK: usize = 40;
     let (head_dim, n_tokens) = (32, 5 * CHUNK);
     let frequencies = table_freqs(head_dim);
-    for (dtype, allowed) in [(kv::Dtype::F32, 2e-5), (kv::Dtype::Int8, 0.02)] {
+    for (dtype, allowed) in [(kv::Dtype::F32, 2e-5), (kv::Dtype::Int8, 0.02), (kv::Dtype::K6V4, 0.02)] {
         let setup = Setup::new(n_tokens, head_dim, dtype);
         let [absolute, within] =
             [RopeTable::new(&frequencies, n_tokens), RopeTable::periodic(&frequencies, CHUNK)].map(|table| {
@@ -260,7 +270,7 @@ fn pages_can_be_moved() {
     let (head_dim, n_tokens, first) = (32, 192, 30);
     let frequencies = table_freqs(head_dim);
     let table = RopeTable::new(&frequencies, 250);
-    for (dtype, allowed) in [(kv::Dtype::F32, 2e-5), (kv::Dtype::Int8, 0.02)] {
+    for (dtype, allowed) in [(kv::Dtype::F32, 2e-5), (kv::Dtype::Int8, 0.02), (kv::Dtype::K6V4, 0.02)] {
         let setup = Setup::new(n_tokens, head_dim, dtype);
         let at_home = setup.turned(&table, Pairing::Interleaved, first);
         let expected = fast_and_reference(&at_home, &at_home.blocks(first, n_tokens), None, &table);
@@ -389,19 +399,52 @@ fn int8_pages_give_what_the_formula_says() {
     }
 }
 
-/// What int8 costs: against f32 over the same pages, with values of which some are twenty times the others.
 #[test]
-fn int8_pages_are_near_the_reference() {
-    for head_dim in [24, 64, 128] {
-        let setup = Setup::new(200, head_dim, kv::Dtype::Int8);
+fn pages_that_come_in_several_calls_give_the_same_bits() {
+    for dtype in [kv::Dtype::Int8, kv::Dtype::K6V4, kv::Dtype::Bf16] {
+        let setup = Setup::new(300, 24, dtype);
+        let (blocks, table, ops, rows) = (setup.blocks(0, 300), table(24), Int8::new(), 290..300);
+        let rope = Some((&table, Pairing::Half));
+        let at_once = setup.attend(&ops, &blocks, rows.clone(), 0, None, rope).0;
+        let q =
+            Rows::from_vec(rows.clone().flat_map(|row| setup.q.row(row).to_vec()).collect(), setup.q.width());
+        let q_pos: Vec<u64> = rows.map(|row| row as u64).collect();
+        let spec = AttendSpec {
+            n_heads: N_HEADS,
+            n_kv_heads: N_KV_HEADS,
+            head_dim: 24,
+            scale: 1.0 / 24.0,
+            rope,
+            chunk: None,
+            q_pos: &q_pos,
+        };
+        let (mut walk, mut out) = (ops.walk(&spec, 10), Rows::default());
+        for blocks in [&blocks[..3], &blocks[3..]] {
+            ops.walk_on(
+                &spec,
+                &q,
+                &[AttendGroup { rows: 0..10, blocks, mass: None, mass_rows: 0..0 }],
+                &mut walk,
+            );
+        }
+        ops.walk_end(&spec, &walk, &mut out);
+        assert_eq!(bits(&out), bits(&at_once), "{}", dtype.name());
+    }
+}
+
+/// What int8 dot products cost: against f32 over the same pages, with values of which some are twenty times the others.
+#[test]
+fn coded_pages_are_near_the_reference() {
+    for (dtype, head_dim) in CODED.into_iter().flat_map(|dtype| [24, 64, 72, 128].map(|dim| (dtype, dim))) {
+        let setup = Setup::new(200, head_dim, dtype);
         let table = table(head_dim);
         for rope in [None, Some((&table, Pairing::Half))] {
             let blocks = setup.blocks(5, 200);
             let fast = setup.attend(&Int8::new(), &blocks, 0..200, 5, None, rope);
             let slow = setup.attend(&Reference, &blocks, 0..200, 5, None, rope);
-            let share = rms_share(&fast.0, &slow.0);
-            println!("{head_dim}, rotated {}: rms {share:.4} of the output's", rope.is_some());
-            assert!(share < 0.02, "{head_dim}, {}: {share}", rope.is_some());
+            let (share, of) = (rms_share(&fast.0, &slow.0), format!("{} x {head_dim}", dtype.name()));
+            println!("{of}, rotated {}: rms {share:.4} of the output's", rope.is_some());
+            assert!(share < 0.02, "{of}, {}: {share}", rope.is_some());
             let total: f32 = fast.1.iter().sum();
             assert!((total - 1.0).abs() < 1e-5, "mass sums to {total}");
             assert!(fast.1.iter().zip(&slow.1).all(|(a, b)| (a - b).abs() < 0.01));

@@ -3,7 +3,7 @@
 
 use super::{sample_text::Maker, stop_when_cancelled};
 use crate::{
-    cli::BenchPerplexity,
+    cli::{Against, BenchPerplexity},
     data_folder::DataFolder,
     event::{Meter, Out},
     owner::open_engine,
@@ -57,7 +57,11 @@ struct Candidate {
 
 pub async fn run(data: &DataFolder, settings: &Settings, args: &BenchPerplexity, out: &Out) -> Result<()> {
     let with = |numerics, kv_dtype| Settings { numerics, kv_dtype, ..settings.clone() };
-    let reference = open_engine(data, &with(Numerics::Reference, KvDtype::Auto), out).await?;
+    let reference = match args.against {
+        Against::Reference => with(Numerics::Reference, KvDtype::Auto),
+        Against::Int8 => with(Numerics::Fast, KvDtype::Int8),
+    };
+    let reference = open_engine(data, &reference, out).await?;
     let mut candidates = Vec::new();
     for &kv_dtype in &args.kv {
         let engine = open_engine(data, &with(Numerics::Fast, kv_dtype), out).await?;
@@ -151,10 +155,12 @@ fn first_and_margin(logits: &[f32]) -> (u32, f32) {
 
 fn report(reference: &Engine, own: &Tally, candidates: &[Candidate], args: &BenchPerplexity, out: &Out) {
     out.line(format_args!(
-        "{} tokens in stretches of {}: reference perplexity {:.4}",
+        "{} tokens in stretches of {}: perplexity {:.4} with {} over {} KV",
         own.tokens,
         args.stretch,
-        own.perplexity()
+        own.perplexity(),
+        reference.numerics(),
+        reference.kv_dtype().name(),
     ));
     let results: Vec<Value> = candidates
         .iter()
@@ -194,6 +200,7 @@ fn report(reference: &Engine, own: &Tally, candidates: &[Candidate], args: &Benc
         "model": reference.name(),
         "tokens": own.tokens,
         "stretch": args.stretch,
+        "against": { "numerics": reference.numerics(), "kv": reference.kv_dtype().name() },
         "reference_perplexity": own.perplexity(),
         "results": results,
     }));

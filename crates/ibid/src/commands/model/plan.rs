@@ -62,7 +62,7 @@ pub enum KvType {
     F32,
     Bf16,
     Int8,
-    Int4,
+    K6v4,
 }
 
 impl From<KvType> for KvFormat {
@@ -71,7 +71,7 @@ impl From<KvType> for KvFormat {
             KvType::F32 => Self::F32,
             KvType::Bf16 => Self::Bf16,
             KvType::Int8 => Self::Int8,
-            KvType::Int4 => Self::Int4,
+            KvType::K6v4 => Self::K6V4,
         }
     }
 }
@@ -294,10 +294,8 @@ fn notes(
         ));
     }
     notes.extend(of_weights(request.weights, shape));
-    match request.kv_dtype {
-        KvType::F32 => notes.push("KV in f32 is kept with numerics = reference alone.".to_owned()),
-        KvType::Int4 => notes.push("KV in int4 is not kept by this version of Ibid.".to_owned()),
-        KvType::Bf16 | KvType::Int8 => {}
+    if request.kv_dtype == KvType::F32 {
+        notes.push("KV in f32 is kept with numerics = reference alone.".to_owned());
     }
     notes
 }
