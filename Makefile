@@ -3,13 +3,14 @@
 #   make test   build once, fetch the default model once, run every test
 #   make web    build the web page, which the next build of the program carries
 #   make openapi renew the description of the REST interface and the page's types, after a change of handlers
+#   make instructions  count the instructions of every kernel (valgrind); a report, not a check
 #   make check  what a change has to pass before it is committed: format, lints, licences, tests
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rest test-web test-browser web openapi check fmt lint deny toolchain nextest
+.PHONY: help demo test test-rest test-web test-browser web openapi check fmt lint deny instructions toolchain nextest
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release/ibid
@@ -110,6 +111,10 @@ fmt: toolchain
 
 lint: toolchain
 	@cargo clippy --workspace --all-targets -- -D warnings
+
+# No check: a table to hold against that of another commit.
+instructions: toolchain
+	@cargo run --quiet --package xtask -- instructions
 
 # Licences and known vulnerabilities; the tool takes long to build, so it is used where it is present.
 deny: toolchain

@@ -1,5 +1,6 @@
 //! Chores of the repository, as a library too: a test runs `tidy`, others need the documents of `recall`.
 
+pub mod instructions;
 mod random;
 pub mod recall;
 pub mod slice;

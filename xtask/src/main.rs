@@ -1,11 +1,12 @@
 //! `cargo xtask tidy` checks the house rules; `cargo xtask recall …` measures how well the
 //! model of `models/recall` finds one record among millions of tokens; `scout-slice` writes two layers of Llama 4 Scout at
-//! full width.
+//! full width; `instructions` counts those of every kernel.
 
 use anyhow::{Result, bail};
 use std::path::Path;
 
 const USAGE: &str = "usage: cargo xtask tidy
+       cargo xtask instructions
        cargo xtask scout-slice FOLDER
        cargo xtask recall --tokens N [--questions N] [--ibid PROGRAM] [--work FOLDER] [--out FILE]
                           [--exact] [--whole-chunks]";
@@ -24,6 +25,7 @@ fn main() -> Result<()> {
             }
             Ok(())
         }
+        Some((task, [])) if task == "instructions" => xtask::instructions::report(&root),
         Some((task, [folder])) if task == "scout-slice" => xtask::slice::write(Path::new(folder)),
         Some((task, options)) if task == "recall" => xtask::recall::run(&root, options, USAGE),
         _ => bail!(USAGE),
