@@ -2,8 +2,9 @@
 //!   one_call KERNEL INSTRUCTION_SET
 //! Without arguments it lists both. What is to be counted happens in `counted`, on the calling thread.
 
-#[path = "../benches/kernels/inputs.rs"]
+// The benches use more of it.
 #[allow(dead_code)]
+#[path = "../benches/kernels/inputs.rs"]
 mod inputs;
 
 use compute::{Int8, Isa, Ops, Rows};

@@ -181,7 +181,6 @@ impl<'a> Attend<'a> {
         partial: &mut Partial,
     ) -> bool {
         let block = &self.groups[task.group].blocks[page];
-        self.fetch(task, page + 1);
         let PageScratch { float, codes, seen } = scratch;
         seen.clear();
         seen.extend(task.rows.clone().map(|row| block.seen_by(self.spec.q_pos[row], self.spec.chunk)));
@@ -189,6 +188,7 @@ impl<'a> Attend<'a> {
             return false;
         }
         assert_eq!(block.page.dtype(), self.dtype, "pages of two kinds");
+        self.fetch(task, page + 1);
         queries.turn_for(self.isa, block);
         let (kv_head, head_dim, per_row) = (task.kv_head, self.spec.head_dim, self.spec.heads_per_kv());
         match block.page.dtype() {
@@ -225,9 +225,11 @@ impl<'a> Attend<'a> {
     }
 
     /// Asks for what a page holds of the task's head. Pages lie anywhere in memory, and a head of one is too short for the
-    /// CPU to see where reading will go on: without asking, decoding waits for each.
+    /// CPU to see where reading will go on: without asking, decoding waits for each. A page that no row sees is let be.
     fn fetch(&self, task: &Task, page: usize) {
-        if let Some(block) = self.groups[task.group].blocks.get(page) {
+        let last = self.spec.q_pos[task.rows.end - 1];
+        let next = self.groups[task.group].blocks.get(page);
+        if let Some(block) = next.filter(|block| !block.seen_by(last, self.spec.chunk).is_empty()) {
             block.page.head_bytes(task.kv_head).iter().for_each(|bytes| prefetch(bytes));
         }
     }
