@@ -18,6 +18,9 @@ pub fn report(root: &Path) -> Result<()> {
     }
     let program = build(root)?;
     let listed = Command::new(&program).output().context("cannot list the kernels")?;
+    if !listed.status.success() || listed.stdout.is_empty() {
+        bail!("the kernels are not listed: {}", String::from_utf8_lossy(&listed.stderr));
+    }
     let listed = String::from_utf8(listed.stdout)?;
     println!("instructions of one call, 8 rows of SmolLM2-135M's shapes, attention over 512 tokens\n");
     println!("| kernel | operations | {} |", SETS.map(|set| format!("{set} | per operation")).join(" | "));

@@ -145,8 +145,8 @@ pub struct Walk {
     pub(crate) sum: Vec<f32>,
     /// `[n_rows * n_heads, padded_dim]`
     pub(crate) out: Vec<f32>,
-    /// Whether `out` is made of values as `K6V4` pages have them.
-    pub(crate) in_hadamard_basis: bool,
+    /// Of the pages so far: `out` is in their basis.
+    pub(crate) dtype: Option<kv::Dtype>,
     /// Pages whose share of the weight gathered until then is smaller are not listed.
     pub least_share: f32,
     /// Rows whose pages are listed, one flag a row.
@@ -162,7 +162,7 @@ impl Walk {
             max: vec![f32::NEG_INFINITY; n],
             sum: vec![0.0; n],
             out: vec![0.0; n * padded_dim],
-            in_hadamard_basis: false,
+            dtype: None,
             least_share: 0.0,
             listed: vec![false; n_rows],
             pages: Vec::new(),
@@ -258,7 +258,7 @@ pub trait Ops: Send + Sync {
             for (out, o) in out.iter_mut().zip(&walk.out[at * padded..]) {
                 *out = if seen { o * inverse } else { 0.0 };
             }
-            if walk.in_hadamard_basis {
+            if walk.dtype == Some(kv::Dtype::K6V4) {
                 kv::hadamard(out);
             }
         }

@@ -10,7 +10,7 @@ use crate::identity::SegmentId;
 #[non_exhaustive]
 pub enum KvError {
     #[error(
-        "{row} row of head {head} holds {value} at dimension {dim}, which {dtype} cannot store: only finite values are kept"
+        "{row} row of head {head} holds {value} at dimension {dim}, which {dtype} cannot store: it is not finite or too large"
     )]
     NotFinite { row: &'static str, head: usize, dim: usize, value: f32, dtype: &'static str },
 

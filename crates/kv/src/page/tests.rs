@@ -195,29 +195,49 @@ fn the_transform_is_that_of_its_definition_in_blocks() {
 /// Key and value of one head, whose bytes are written out by the format's words.
 #[test]
 fn packed_codes_lie_where_the_format_says() {
+    // Their codes lie in each of a run's four quarters.
+    for slot in [5, 21, 37, 53] {
+        packed_codes_of(slot);
+    }
+}
+
+fn packed_codes_of(slot: usize) {
     let shape = PageShape { n_kv_heads: 2, head_dim: 6 };
     let mut page = PageBuf::new(shape, Dtype::K6V4);
     // A transform in blocks of two: (a, b) becomes (a + b, a − b) / √2.
     let row = |x: [f32; 6]| [[0.0; 6], x].concat();
     let (k, v) = (row([31.0, 0.0, 7.0, -2.0, 0.0, 1.0]), row([7.0, 0.0, 1.0, 2.0, 0.0, -3.0]));
-    page.write_row(37, &k, &v).unwrap();
+    page.write_row(slot, &k, &v).unwrap();
     let root = std::f32::consts::SQRT_2;
     let k_codes = [31i8, 31, 5, 9, 1, -1].map(|code| code as u8);
     let v_codes = [7i8, 7, 3, -1, -3, 3].map(|code| code as u8);
     let near = |got: f32, right: f32| (got / right - 1.0).abs() < 1e-6;
-    assert!(near(page.k_scales(1)[37], 1.0 / root) && near(page.v_scales(1)[37], 1.0 / root));
+    assert!(near(page.k_scales(1)[slot], 1.0 / root) && near(page.v_scales(1)[slot], 1.0 / root));
     let (keys, values) = (page.k_packed(1), page.v_packed(1));
     for dim in 0..6 {
-        let of_run = 37 * 4 + dim % 4;
+        let of_run = slot * 4 + dim % 4;
         let run = &keys[dim / 4 * 192..][..192];
         let low = run[of_run % 128] >> (of_run / 128 * 4) & 15;
         let high = run[128 + of_run % 64] >> (of_run / 64 * 2) & 3;
         assert_eq!(low | high << 4, k_codes[dim] & 63, "key {dim}");
-        let of_run = dim * 4 + 37 % 4;
-        let run = &values[37 / 4 * 12..][..12];
+        let of_run = dim * 4 + slot % 4;
+        let run = &values[slot / 4 * 12..][..12];
         assert_eq!(run[of_run % 12] >> (of_run / 12 * 4) & 15, v_codes[dim] & 15, "value {dim}");
     }
     assert!(page.k_packed(0).iter().chain(page.v_packed(0)).all(|&byte| byte == 0));
+}
+
+#[test]
+fn k6v4_takes_magnitudes_whose_transform_is_finite() {
+    let shape = PageShape { n_kv_heads: 1, head_dim: 64 };
+    let mut page = PageBuf::new(shape, Dtype::K6V4);
+    let largest = [f32::MAX / 64.0; 64];
+    page.write_row(0, &largest, &largest).unwrap();
+    assert!(page.is_well_formed());
+    for (k, v) in [([f32::MAX; 64], largest), (largest, [f32::MAX; 64])] {
+        let error = page.write_row(1, &k, &v).unwrap_err().to_string();
+        assert!(error.contains("k6v4") && error.contains("too large"), "{error}");
+    }
 }
 
 fn any_row() -> impl Strategy<Value = Vec<f32>> {

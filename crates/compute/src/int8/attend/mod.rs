@@ -225,7 +225,7 @@ impl<'a> Attend<'a> {
     }
 
     /// Asks for what a page holds of the task's head. Pages lie anywhere in memory, and a head of one is too short for the
-    /// CPU to see where reading will go on: without asking, decoding waits for each. A page that no row sees is let be.
+    /// CPU to see where reading will go on: without asking, decoding waits for each. A page that the task's last row does not see is let be.
     fn fetch(&self, task: &Task, page: usize) {
         let last = self.spec.q_pos[task.rows.end - 1];
         let next = self.groups[task.group].blocks.get(page);

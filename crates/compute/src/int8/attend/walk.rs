@@ -16,8 +16,8 @@ pub(crate) fn walk_on(
 ) {
     spec.check(q, groups);
     let attend = Attend::new(isa, spec, q, groups);
-    if attend.dtype == kv::Dtype::K6V4 {
-        walk.in_hadamard_basis = true;
+    if groups.iter().any(|group| !group.blocks.is_empty()) {
+        assert_eq!(*walk.dtype.get_or_insert(attend.dtype), attend.dtype, "pages of two kinds");
     }
     let tasks = attend.tasks();
     let before = &*walk;

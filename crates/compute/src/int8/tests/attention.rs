@@ -435,7 +435,8 @@ fn pages_that_come_in_several_calls_give_the_same_bits() {
 /// What int8 dot products cost: against f32 over the same pages, with values of which some are twenty times the others.
 #[test]
 fn coded_pages_are_near_the_reference() {
-    for (dtype, head_dim) in CODED.into_iter().flat_map(|dtype| [24, 64, 72, 128].map(|dim| (dtype, dim))) {
+    for (dtype, head_dim) in CODED.into_iter().flat_map(|dtype| [24, 34, 64, 72, 128].map(|dim| (dtype, dim)))
+    {
         let setup = Setup::new(200, head_dim, dtype);
         let table = table(head_dim);
         for rope in [None, Some((&table, Pairing::Half))] {
