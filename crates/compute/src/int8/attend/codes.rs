@@ -2,7 +2,7 @@
 
 use crate::PAGE_LEN;
 use crate::int8::matrix::GROUP;
-use crate::simd::{Kernel, LANES, Lanes};
+use crate::simd::LANES;
 
 use super::PAGE_VECTORS;
 
@@ -99,20 +99,5 @@ fn unpack_values(packed: &[u8], head_dim: usize, values: &mut Vec<Line>) {
             *first = ((byte << 4) as i8) >> 4;
             *second = (byte as i8) >> 4;
         }
-    }
-}
-
-/// Brings vectors `[n, head_dim]` into the basis of `K6V4` pages, or back out of it.
-pub(super) struct Hadamard<'a> {
-    pub(super) x: &'a mut [f32],
-    pub(super) head_dim: usize,
-}
-
-impl Kernel for Hadamard<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<L: Lanes>(self, _: L) {
-        self.x.chunks_exact_mut(self.head_dim).for_each(kv::hadamard);
     }
 }

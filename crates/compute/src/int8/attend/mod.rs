@@ -19,7 +19,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use self::codes::{CodeScratch, Hadamard};
+use self::codes::CodeScratch;
 use self::float_page::{FloatScratch, ReduceFloat};
 use self::int8_page::ReduceInt8;
 use self::partial::{MergePage, Partial};
@@ -248,7 +248,7 @@ impl<'a> Attend<'a> {
                     *out = o * inverse;
                 }
                 if self.dtype == kv::Dtype::K6V4 {
-                    self.isa.run(Hadamard { x: out, head_dim });
+                    kv::hadamard(out);
                 }
             }
         }
