@@ -65,6 +65,8 @@ struct State {
     /// Places in the line that are promised, by owner.
     promised: HashMap<String, usize>,
     running: usize,
+    /// Tasks of questions that run, or have given their place back and are telling how they ended.
+    tasks: usize,
     /// Waiting and running, by answer.
     live: HashMap<String, Arc<Live>>,
 }
@@ -73,6 +75,15 @@ struct State {
 struct Asked {
     accepted: catalog::Answer,
     live: Arc<Live>,
+}
+
+/// The place of a question that runs; given back before its listeners are told that it ended, so that they find it free.
+struct Running(Questions);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.0.state().running -= 1;
+    }
 }
 
 /// Sums since the start of the process.
@@ -193,7 +204,7 @@ impl Questions {
         };
         for Asked { accepted, live } in waiting {
             let cancelled = answer::Error::Engine(scout::Error::Cancelled);
-            self.end(&accepted, &live, Err(cancelled.into())).await;
+            self.end(&accepted, &live, Err(cancelled.into()), None).await;
         }
     }
 
@@ -203,10 +214,11 @@ impl Questions {
         self.0.state().waiting.iter().for_each(|asked| asked.live.end());
     }
 
-    /// Starts no further question and waits for those that run; the others run when the service is started again.
+    /// Starts no further question and waits for those that run or are being ended; the others run when the service is
+    /// started again.
     pub async fn stop(&self) {
         self.0.stopping.store(true, Relaxed);
-        while self.0.state().running > 0 {
+        while self.0.state().tasks > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -216,31 +228,33 @@ impl Questions {
         while state.running < self.0.at_once && !self.0.stopping.load(Relaxed) {
             let Some(asked) = state.waiting.pop() else { return };
             state.running += 1;
+            state.tasks += 1;
             let questions = self.clone();
             tokio::spawn(async move {
                 let (accepted, live) = (asked.accepted.clone(), asked.live.clone());
+                let place = Running(questions.clone());
                 let work = tokio::spawn({
                     let questions = questions.clone();
-                    async move { questions.run(asked).await }
+                    async move { questions.run(asked, place).await }
                 });
                 // A panic of one question must neither take its place for good nor leave its listeners waiting.
                 if work.await.is_err() {
                     live.flush();
                     let stopped = Refusal::new(500, "internal", "answering stopped unexpectedly");
-                    questions.end(&accepted, &live, Err(stopped)).await;
+                    questions.end(&accepted, &live, Err(stopped), None).await;
                 }
-                questions.0.state().running -= 1;
+                questions.0.state().tasks -= 1;
                 questions.start_next();
             });
         }
     }
 
-    async fn run(&self, Asked { accepted, live }: Asked) {
+    async fn run(&self, Asked { accepted, live }: Asked, place: Running) {
         let ingest = &self.0.ingest;
         let catalog = ingest.stores.catalog.clone();
         let request = match request(&catalog, &accepted).await {
             Ok(request) => request,
-            Err(error) => return self.end(&accepted, &live, Err(error.into())).await,
+            Err(error) => return self.end(&accepted, &live, Err(error.into()), Some(place)).await,
         };
         let fingerprint = ingest.engine.fingerprint().to_string();
         let keeper = live.keep_events(catalog.clone(), fingerprint);
@@ -249,11 +263,17 @@ impl Questions {
         live.flush();
         // What was said is stored before it is called complete: a stream can be taken up from the catalog then.
         let _ = keeper.await;
-        self.end(&accepted, &live, outcome.map_err(Refusal::from)).await;
+        self.end(&accepted, &live, outcome.map_err(Refusal::from), Some(place)).await;
     }
 
-    /// Tells listeners how it ended, once the catalog knows it.
-    async fn end(&self, accepted: &catalog::Answer, live: &Live, outcome: Result<answer::Answer, Refusal>) {
+    /// Tells listeners how it ended, once the catalog knows it and its place is free.
+    async fn end(
+        &self,
+        accepted: &catalog::Answer,
+        live: &Live,
+        outcome: Result<answer::Answer, Refusal>,
+        place: Option<Running>,
+    ) {
         let catalog = &self.0.ingest.stores.catalog;
         let told = match outcome {
             Ok(fresh) => {
@@ -266,6 +286,7 @@ impl Questions {
             Ok(events) => events,
             Err(refusal) => vec![failed(catalog, accepted, &refusal).await],
         };
+        drop(place);
         let events = live.append(last);
         // A removed document's text is not kept; the answer is then served from its row.
         let _ = catalog.append_events(&accepted.id, &events).await;
