@@ -9,7 +9,10 @@
 mod inputs;
 
 use compute::{Int8, Ops, Rows};
-use divan::{Bencher, counter::ItemsCount};
+use divan::{
+    Bencher,
+    counter::{BytesCount, ItemsCount},
+};
 use inputs::{Acts, Attention, HIDDEN, LAYERS, SHAPES, Shape, WIDTH, matrix, noise, vector_sets};
 use std::fmt;
 
@@ -51,6 +54,27 @@ fn product(bencher: Bencher<'_, '_>, &On(ops, Product { shape, n_rows }): &On<Pr
     ops.activations(&noise(n_rows, shape.width), &mut acts);
     let operations = ItemsCount::new(2 * n_rows * shape.n_out * shape.width);
     bencher.counter(operations).bench_local(|| ops.matmul(&acts, &w, &mut out));
+}
+
+/// The products of tokens that are decoded together: every layer has its own weights, which no cache holds all of.
+#[divan::bench(args = on_every_set(&[1, 8]), max_time = 1)]
+fn decoded_token(bencher: Bencher<'_, '_>, &On(ops, n_rows): &On<usize>) {
+    let of_layer = |_| SHAPES[..4].iter().map(|&shape| matrix(ops, shape)).collect::<Vec<_>>();
+    let layers: Vec<_> = (0..LAYERS).map(of_layer).collect();
+    let inputs = SHAPES[..4].iter().map(|shape| {
+        let mut acts = Acts::default();
+        ops.activations(&noise(n_rows, shape.width), &mut acts);
+        (acts, Rows::default())
+    });
+    let mut inputs: Vec<_> = inputs.collect();
+    let bytes: u64 = layers.iter().flatten().map(|w| ops.matrix_bytes(w)).sum();
+    bencher.counter(BytesCount::new(bytes)).bench_local(|| {
+        for layer in &layers {
+            for (w, (acts, out)) in layer.iter().zip(&mut inputs) {
+                ops.matmul(acts, w, out);
+            }
+        }
+    });
 }
 
 #[derive(Clone, Copy)]

@@ -123,7 +123,11 @@ impl Product<'_> {
         let (acts, n_groups) = (self.acts, self.w.n_groups());
         // Through `Lanes::run`, so that each of them is a function of its own: in one, they take minutes to compile.
         if part.rows.len() == 1 {
-            l.run(OneRow::<R, FORM> { acts, part, n_groups, tiles, sums });
+            // One tile after the other, which is the order that they have in memory.
+            for (first, tile) in tiles.iter().enumerate() {
+                let block = Block { tiles: std::array::from_ref(tile), first, of: R };
+                l.run(OneRow::<FORM> { acts, part, w: self.w, at: at + first, block, sums });
+            }
         } else if L::WIDE {
             l.run(ManyRows::<R, FORM> {
                 acts,
@@ -163,25 +167,28 @@ impl Product<'_> {
 }
 
 /// Adds all terms of one row to its sums.
-struct OneRow<'a, const R: usize, const FORM: u8> {
+struct OneRow<'a, const FORM: u8> {
     acts: &'a Int8Acts,
     part: &'a Part<'a>,
-    n_groups: usize,
-    tiles: &'a [Tile<'a>; R],
+    w: &'a Int8Matrix,
+    /// Number of the block's tile.
+    at: usize,
+    block: Block<'a, 1>,
     sums: &'a mut [Vector],
 }
 
-impl<const R: usize, const FORM: u8> Kernel for OneRow<'_, R, FORM> {
+impl<const FORM: u8> Kernel for OneRow<'_, FORM> {
     type Out = ();
 
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let block = Block { tiles: self.tiles, first: 0, of: R };
-        let terms = self.acts.terms(self.part.rows.start);
-        block.add::<L, 1, 1, FORM>(l, 0..self.n_groups, [terms], [0], self.sums);
-        for (group, seconds) in self.part.seconds() {
+        let Self { acts, part, w, at, block, sums } = self;
+        let terms = acts.terms(part.rows.start);
+        let fetch = |group| w.fetch_ahead(at, group);
+        block.add_and::<L, 1, 1, FORM>(l, 0..w.n_groups(), [terms], [0], sums, fetch);
+        for (group, seconds) in part.seconds() {
             for &(row, term) in seconds {
-                block.add::<L, 1, 2, FORM>(l, group..group + 1, [from_ref(term)], [row], self.sums);
+                block.add::<L, 1, 2, FORM>(l, group..group + 1, [from_ref(term)], [row], sums);
             }
         }
     }
@@ -249,6 +256,20 @@ impl<const R: usize> Block<'_, R> {
         rows: [usize; T],
         sums: &mut [Vector],
     ) {
+        self.add_and::<L, T, S, FORM>(l, groups, terms, rows, sums, |_| {});
+    }
+
+    /// The same; `before` is told each group before it is read.
+    #[inline(always)]
+    fn add_and<L: Lanes, const T: usize, const S: usize, const FORM: u8>(
+        &self,
+        l: L,
+        groups: Range<usize>,
+        terms: [&[Term]; T],
+        rows: [usize; T],
+        sums: &mut [Vector],
+        before: impl Fn(usize),
+    ) {
         let lines: [&[[Line; PAIRS]]; R] = std::array::from_fn(|r| self.tiles[r].lines.as_chunks().0);
         let mut acc = [[l.splat(0.0); R]; T];
         for t in 0..T {
@@ -260,6 +281,7 @@ impl<const R: usize> Block<'_, R> {
         // registers.
         let n_pairs = black_box(PAIRS);
         for (i, g) in groups.enumerate() {
+            before(g);
             // A closure would be a call in the innermost loop but one: it does not end up where the instructions are.
             let mut of_group = [&terms[0][i]; T];
             for t in 1..T {

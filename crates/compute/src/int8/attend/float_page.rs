@@ -37,7 +37,7 @@ pub(super) struct ReduceFloat<'a> {
     pub(super) seen: &'a [Range<usize>],
     pub(super) per_row: usize,
     pub(super) scratch: &'a mut FloatScratch,
-    pub(super) partial: &'a mut Partial,
+    pub(super) partial: Partial<'a>,
 }
 
 impl Kernel for ReduceFloat<'_> {

@@ -18,7 +18,7 @@ use super::partial::Partial;
 use super::queries::Int8Queries;
 use super::softmax::softmax;
 use crate::int8::matrix::LINES;
-use crate::simd::{Kernel, LANES, Lanes};
+use crate::simd::{Kernel, LANES, Lanes, prefetch};
 use crate::{KvBlock, PAGE_LEN};
 
 /// Queries that go through all three steps before the next ones do: what they need lies in the first cache.
@@ -35,7 +35,10 @@ pub(super) struct ReduceInt8<'a> {
     /// Queries of a row.
     pub(super) per_row: usize,
     pub(super) scratch: &'a mut CodeScratch,
-    pub(super) partial: &'a mut Partial,
+    pub(super) partial: Partial<'a>,
+    /// What the next page holds of the head, to be asked for meanwhile, a piece at a time: a core waits for no more than
+    /// some two dozen lines at once, and 140 of them asked for together hold up all else.
+    pub(super) next: [&'a [u8]; 4],
 }
 
 impl Kernel for ReduceInt8<'_> {
@@ -43,7 +46,10 @@ impl Kernel for ReduceInt8<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let Self { block, kv_head, head_dim, queries, seen, per_row, scratch, partial } = self;
+        let Self { block, kv_head, head_dim, queries, seen, per_row, scratch, partial, next } = self;
+        let [mut next_keys, next_key_scales, mut next_values, next_value_scales] = next;
+        prefetch(next_key_scales);
+        prefetch(next_value_scales);
         let head = Head::of(block.page, kv_head, head_dim, scratch);
         let Partial { max, sum, out, unit, weights } = partial;
         let weights = weights.as_chunks_mut::<PAGE_LEN>().0;
@@ -54,12 +60,14 @@ impl Kernel for ReduceInt8<'_> {
             let of = first..(first + AT_A_TIME).min(weights.len());
             let codes = &mut codes[..of.len()];
             let weights = &mut weights[of.clone()];
-            scores(l, queries, &head, first, weights);
+            scores(l, queries, &head, first, weights, next_keys);
             for (i, at) in of.clone().enumerate() {
                 (max[at], sum[at]) = softmax(l, &mut weights[i], &seen[at / per_row]);
                 unit[at] = quantise(l, &weights[i], head.value_scales, &mut codes[i]);
             }
-            weighted(l, codes, head.values, &mut out[of.start * per_query..of.end * per_query]);
+            let out = &mut out[of.start * per_query..of.end * per_query];
+            weighted(l, codes, head.values, out, next_values);
+            (next_keys, next_values) = (&[], &[]);
         }
     }
 }
@@ -72,6 +80,7 @@ fn scores<L: Lanes>(
     head: &Head<'_>,
     first: usize,
     scores: &mut [[f32; PAGE_LEN]],
+    next: &[u8],
 ) {
     let mut at = 0;
     while at < scores.len() {
@@ -85,6 +94,7 @@ fn scores<L: Lanes>(
         } else {
             let mut done = 0;
             for v in 0..PAGE_VECTORS {
+                prefetch(piece(next, v, PAGE_VECTORS));
                 done = match left {
                     3.. => score_block::<L, 3, 1>(l, queries, head, first, (at, v), scores),
                     _ => score_block::<L, 1, 1>(l, queries, head, first, (at, v), scores),
@@ -172,13 +182,20 @@ fn quantise<L: Lanes>(
     largest / 255.0
 }
 
+/// Piece `at` of `of`.
+#[inline(always)]
+fn piece(bytes: &[u8], at: usize, of: usize) -> &[u8] {
+    bytes.chunks(bytes.len().div_ceil(of).max(1)).nth(at).unwrap_or_default()
+}
+
 /// Exact sums of codes, `out[i, padded_dim]`: at most 64 · 255 · 127, which an f32 holds.
 #[inline(always)]
-fn weighted<L: Lanes>(l: L, codes: &[[i32; QUADS]], values: &[Line], out: &mut [[f32; LANES]]) {
+fn weighted<L: Lanes>(l: L, codes: &[[i32; QUADS]], values: &[Line], out: &mut [[f32; LANES]], next: &[u8]) {
     let n_vectors = values.len() / QUADS;
     let mut v = 0;
     while v < n_vectors {
         let four = L::WIDE && v + 4 <= n_vectors;
+        prefetch(piece(next, v, n_vectors));
         let mut at = 0;
         while at < codes.len() {
             at += match (four, codes.len() - at) {

@@ -22,7 +22,7 @@ use rayon::prelude::*;
 use self::codes::CodeScratch;
 use self::float_page::{FloatScratch, ReduceFloat};
 use self::int8_page::ReduceInt8;
-use self::partial::{MergePage, Partial};
+use self::partial::{MergePage, Partial, Partials};
 use self::queries::Queries;
 use crate::simd::{Isa, LANES, Scatter, prefetch};
 use crate::{AttendGroup, AttendSpec, PAGE_LEN, Rows};
@@ -33,8 +33,10 @@ const TILE_ROWS: usize = 32;
 const PAGE_VECTORS: usize = PAGE_LEN / LANES;
 /// With fewer query rows than this, pages are shared out to threads instead of rows.
 const SPLIT_ROWS: usize = 8;
-/// Pages per task when pages are shared out.
+/// Pages per task when pages are shared out, at least.
 const TASK_PAGES: usize = 4;
+/// Tasks that the pages of a KV head are shared out to, about.
+const SPLIT_TASKS: usize = 8;
 
 /// Some rows of a group and the query heads of one KV head.
 #[derive(Clone)]
@@ -122,11 +124,12 @@ impl<'a> Attend<'a> {
         let group = &self.groups[task.group];
         let n_queries = task.rows.len() * self.spec.heads_per_kv();
         let wants_mass = group.mass.is_some() && task.rows.clone().any(|row| group.mass_rows.contains(&row));
-        let mut total = Partial::new(n_queries, self.padded_dim);
+        let mut total = Partials::new(1, n_queries, self.padded_dim);
+        let mut total = total.at(0);
         let mut kept = Vec::new();
         self.merge_pages(task, &mut total, &mut |page, partial, _| {
             if wants_mass {
-                kept.push(PageWeights { page, max: partial.max.clone(), weights: partial.weights.clone() });
+                kept.push(PageWeights { page, max: partial.max.to_vec(), weights: partial.weights.to_vec() });
             }
         });
         self.write(task, &total, out);
@@ -137,35 +140,38 @@ impl<'a> Attend<'a> {
     fn merge_pages(
         &self,
         task: &Task,
-        total: &mut Partial,
-        merged: &mut dyn FnMut(usize, &Partial, &Partial),
+        total: &mut Partial<'_>,
+        merged: &mut dyn FnMut(usize, &Partial<'_>, &Partial<'_>),
     ) {
         let n_queries = task.rows.len() * self.spec.heads_per_kv();
-        let mut merge = |number: usize, page: &Partial| {
+        let mut merge = |number: usize, page: &Partial<'_>| {
             self.isa.run(MergePage { total: &mut *total, page, padded_dim: self.padded_dim });
             merged(number, page, total);
         };
         let n_pages = self.groups[task.group].blocks.len();
         if task.rows.len() < SPLIT_ROWS && n_pages >= 2 * TASK_PAGES {
-            let starts: Vec<usize> = (0..n_pages).step_by(TASK_PAGES).collect();
+            let per_task = (n_pages / SPLIT_TASKS).max(TASK_PAGES);
+            let starts: Vec<usize> = (0..n_pages).step_by(per_task).collect();
             let reduce = |&start: &usize| {
                 let (mut queries, mut scratch) = (self.queries(task), PageScratch::default());
-                let pages = start..(start + TASK_PAGES).min(n_pages);
-                let reduce = |page| {
-                    let mut partial = Partial::new(n_queries, self.padded_dim);
-                    let seen = self.reduce(task, page, &mut queries, &mut scratch, &mut partial);
-                    seen.then_some((page, partial))
+                let pages = start..(start + per_task).min(n_pages);
+                let mut partials = Partials::new(pages.len(), n_queries, self.padded_dim);
+                let mut reduce = |&page: &usize| {
+                    self.reduce(task, page, &mut queries, &mut scratch, partials.at(page - start))
                 };
-                pages.filter_map(reduce).collect::<Vec<_>>()
+                let seen: Vec<usize> = pages.filter(&mut reduce).collect();
+                (start, seen, partials)
             };
-            let partials: Vec<Vec<(usize, Partial)>> = starts.par_iter().map(reduce).collect();
-            partials.iter().flatten().for_each(|(page, partial)| merge(*page, partial));
+            let reduced: Vec<(usize, Vec<usize>, Partials)> = starts.par_iter().map(reduce).collect();
+            for (start, seen, mut partials) in reduced {
+                seen.into_iter().for_each(|page| merge(page, &partials.at(page - start)));
+            }
         } else {
             let (mut queries, mut scratch) = (self.queries(task), PageScratch::default());
-            let mut partial = Partial::new(n_queries, self.padded_dim);
+            let mut partial = Partials::new(1, n_queries, self.padded_dim);
             for page in 0..n_pages {
-                if self.reduce(task, page, &mut queries, &mut scratch, &mut partial) {
-                    merge(page, &partial);
+                if self.reduce(task, page, &mut queries, &mut scratch, partial.at(0)) {
+                    merge(page, &partial.at(0));
                 }
             }
         }
@@ -178,7 +184,7 @@ impl<'a> Attend<'a> {
         page: usize,
         queries: &mut Queries<'_>,
         scratch: &mut PageScratch,
-        partial: &mut Partial,
+        partial: Partial<'_>,
     ) -> bool {
         let block = &self.groups[task.group].blocks[page];
         let PageScratch { float, codes, seen } = scratch;
@@ -188,7 +194,6 @@ impl<'a> Attend<'a> {
             return false;
         }
         assert_eq!(block.page.dtype(), self.dtype, "pages of two kinds");
-        self.fetch(task, page + 1);
         queries.turn_for(self.isa, block);
         let (kv_head, head_dim, per_row) = (task.kv_head, self.spec.head_dim, self.spec.heads_per_kv());
         match block.page.dtype() {
@@ -203,9 +208,11 @@ impl<'a> Attend<'a> {
                     per_row,
                     scratch,
                     partial,
+                    next: self.next(task, page + 1),
                 });
             }
             kv::Dtype::Bf16 | kv::Dtype::F32 => {
+                self.next(task, page + 1).into_iter().for_each(prefetch);
                 let (queries, scale) = (&*queries.floats, self.spec.scale);
                 let scratch = float;
                 self.isa.run(ReduceFloat {
@@ -224,17 +231,17 @@ impl<'a> Attend<'a> {
         true
     }
 
-    /// Asks for what a page holds of the task's head. Pages lie anywhere in memory, and a head of one is too short for the
-    /// CPU to see where reading will go on: without asking, decoding waits for each. A page that the task's last row does not see is let be.
-    fn fetch(&self, task: &Task, page: usize) {
+    /// What a page holds of the task's head, to be asked for while the page before is worked on: pages lie anywhere in
+    /// memory, and a head of one is too short for the CPU to see where reading will go on. Nothing of a page that the
+    /// task's last row does not see.
+    fn next(&self, task: &Task, page: usize) -> [&[u8]; 4] {
         let last = self.spec.q_pos[task.rows.end - 1];
         let next = self.groups[task.group].blocks.get(page);
-        if let Some(block) = next.filter(|block| !block.seen_by(last, self.spec.chunk).is_empty()) {
-            block.page.head_bytes(task.kv_head).iter().for_each(|bytes| prefetch(bytes));
-        }
+        let next = next.filter(|block| !block.seen_by(last, self.spec.chunk).is_empty());
+        next.map_or([&[]; 4], |block| block.page.head_bytes(task.kv_head))
     }
 
-    fn write(&self, task: &Task, total: &Partial, out: &Scatter<'_>) {
+    fn write(&self, task: &Task, total: &Partial<'_>, out: &Scatter<'_>) {
         let (head_dim, n) = (self.spec.head_dim, self.spec.heads_per_kv());
         for (i, row) in task.rows.clone().enumerate() {
             for h in 0..n {
@@ -254,7 +261,7 @@ impl<'a> Attend<'a> {
         }
     }
 
-    fn mass(&self, task: &Task, total: &Partial, kept: &[PageWeights]) -> Vec<f32> {
+    fn mass(&self, task: &Task, total: &Partial<'_>, kept: &[PageWeights]) -> Vec<f32> {
         let group = &self.groups[task.group];
         let n = self.spec.heads_per_kv();
         let mean = 1.0 / (group.mass_rows.len() * self.spec.n_heads) as f32;

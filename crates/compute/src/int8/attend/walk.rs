@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::{Attend, Task, partial::Partial};
+use super::{Attend, Task, partial::Partials};
 use crate::simd::Isa;
 use crate::{AttendGroup, AttendSpec, PAGE_LEN, PageWeights, Rows, Walk};
 
@@ -22,8 +22,9 @@ pub(crate) fn walk_on(
     let tasks = attend.tasks();
     let before = &*walk;
     let run = |task: &Task| attend.walk(task, before);
-    let results: Vec<(Partial, Vec<PageWeights>)> = tasks.par_iter().map(run).collect();
-    for (task, (total, pages)) in tasks.iter().zip(results) {
+    let results: Vec<(Partials, Vec<PageWeights>)> = tasks.par_iter().map(run).collect();
+    for (task, (mut total, pages)) in tasks.iter().zip(results) {
+        let total = total.at(0);
         for (i, at) in attend.places(task).enumerate() {
             walk.max[at] = total.max[i];
             walk.sum[at] = total.sum[i];
@@ -43,10 +44,11 @@ impl Attend<'_> {
         task.rows.clone().flat_map(move |row| (first..first + per_kv).map(move |head| row * n_heads + head))
     }
 
-    fn walk(&self, task: &Task, walk: &Walk) -> (Partial, Vec<PageWeights>) {
+    fn walk(&self, task: &Task, walk: &Walk) -> (Partials, Vec<PageWeights>) {
         let places: Vec<usize> = self.places(task).collect();
         let padded = self.padded_dim;
-        let mut total = Partial::new(places.len(), padded);
+        let mut totals = Partials::new(1, places.len(), padded);
+        let mut total = totals.at(0);
         for (i, &at) in places.iter().enumerate() {
             total.max[i] = walk.max[at];
             total.sum[i] = walk.sum[at];
@@ -65,6 +67,6 @@ impl Attend<'_> {
                 }
             }
         });
-        (total, pages)
+        (totals, pages)
     }
 }
