@@ -97,5 +97,27 @@ fn int8_code(x: f32, scale: f32) -> i8 {
     if scale == 0.0 {
         return 0;
     }
-    (x / scale).round_ties_even().clamp(-CODE_MAX, CODE_MAX) as i8
+    nearest(x / scale).clamp(-CODE_MAX, CODE_MAX) as i8
+}
+
+/// The nearest integer, half to even, of |x| below 2²²: `f32::round_ties_even` is a call into the C library on plain x86-64.
+pub(super) fn nearest(x: f32) -> f32 {
+    // 1.5 · 2²³: floats about it are the whole numbers.
+    const WHOLE: f32 = 12_582_912.0;
+    (x + WHOLE) - WHOLE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn nearest_is_what_rounding_half_to_even_gives() {
+        for halves in -2000..=2000 {
+            for off in [-1e-4, 0.0, 1e-4] {
+                let x = halves as f32 / 2.0 + off;
+                assert_eq!(nearest(x), x.round_ties_even(), "{x}");
+            }
+        }
+    }
 }

@@ -8,7 +8,7 @@
 //! Codes are two's complement, in the order of `Int8` pages, cut into runs: a run of keys holds four dimensions of the 64
 //! positions (256 codes), one of values four positions of the head's dimensions.
 
-use super::{Dtype, PAGE_TOKENS, PageBuf, PageShape};
+use super::{Dtype, PAGE_TOKENS, PageBuf, PageShape, int8::nearest};
 
 /// Terms of a dot product in one word, as in `Int8` pages.
 const WORD: usize = 4;
@@ -193,5 +193,5 @@ fn code(x: f32, scale: f32, half: f32) -> i8 {
     if scale == 0.0 {
         return 0;
     }
-    (x / scale).round_ties_even().clamp(-half, half - 1.0) as i8
+    nearest(x / scale).clamp(-half, half - 1.0) as i8
 }
