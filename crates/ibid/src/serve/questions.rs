@@ -86,6 +86,15 @@ impl Drop for Running {
     }
 }
 
+/// The task of a question, until the last listener was told.
+struct Telling(Questions);
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        self.0.0.state().tasks -= 1;
+    }
+}
+
 /// Sums since the start of the process.
 #[derive(Debug, Clone, Copy)]
 pub struct Figures {
@@ -231,6 +240,7 @@ impl Questions {
             state.tasks += 1;
             let questions = self.clone();
             tokio::spawn(async move {
+                let _telling = Telling(questions.clone());
                 let (accepted, live) = (asked.accepted.clone(), asked.live.clone());
                 let place = Running(questions.clone());
                 let work = tokio::spawn({
@@ -243,7 +253,6 @@ impl Questions {
                     let stopped = Refusal::new(500, "internal", "answering stopped unexpectedly");
                     questions.end(&accepted, &live, Err(stopped), None).await;
                 }
-                questions.0.state().tasks -= 1;
                 questions.start_next();
             });
         }
@@ -287,6 +296,7 @@ impl Questions {
             Err(refusal) => vec![failed(catalog, accepted, &refusal).await],
         };
         drop(place);
+        self.start_next();
         let events = live.append(last);
         // A removed document's text is not kept; the answer is then served from its row.
         let _ = catalog.append_events(&accepted.id, &events).await;
