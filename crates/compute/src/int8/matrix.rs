@@ -17,8 +17,8 @@ pub(super) const GROUP: usize = 32;
 /// Lines of codes per group, unpacked.
 pub(super) const LINES: usize = GROUP / 4;
 
-/// Groups asked ahead for: 5 KB of 4-bit codes and scales, somewhat more than memory gives one core while it takes to
-/// answer. `cargo bench -p compute -- decoded_token`: 8 is slower, 32 no faster.
+/// Groups asked ahead for: 5 KB of 4-bit codes and scales in f16, somewhat more than a core receives in the time that memory
+/// takes to answer. `cargo bench -p compute -- decoded_token`: 8 is slower, 32 no faster.
 const AHEAD: usize = 16;
 
 /// One cache line of codes.
@@ -122,8 +122,8 @@ impl Int8Matrix {
         Tile { lines: &self.lines[tile * n_lines..(tile + 1) * n_lines], scales }
     }
 
-    /// Has the caches fetch what lies [`AHEAD`] groups behind a group of a tile, in this tile or the next ones: the
-    /// processor alone begins anew at every tile, which is about one page of memory.
+    /// Has the caches fetch what lies [`AHEAD`] groups behind a group of a tile, in this tile or the next ones: left alone, a
+    /// processor stops looking ahead where a page of memory ends, which is at most a few tiles.
     #[inline(always)]
     pub(super) fn fetch_ahead(&self, tile: usize, group: usize) {
         let at = tile * self.n_groups() + group + AHEAD;

@@ -185,7 +185,12 @@ impl<const FORM: u8> Kernel for OneRow<'_, FORM> {
         let Self { acts, part, w, at, block, sums } = self;
         let terms = acts.terms(part.rows.start);
         let fetch = |group| w.fetch_ahead(at, group);
-        block.add_and::<L, 1, 1, FORM>(l, 0..w.n_groups(), [terms], [0], sums, fetch);
+        // A dot product of 32 bits takes several cycles to give its sum to the next one, one of AVX2 only one.
+        if L::WIDE {
+            block.add_and::<L, 1, 2, FORM>(l, 0..w.n_groups(), [terms], [0], sums, fetch);
+        } else {
+            block.add_and::<L, 1, 1, FORM>(l, 0..w.n_groups(), [terms], [0], sums, fetch);
+        }
         for (group, seconds) in part.seconds() {
             for &(row, term) in seconds {
                 block.add::<L, 1, 2, FORM>(l, group..group + 1, [from_ref(term)], [row], sums);
@@ -282,7 +287,8 @@ impl<const R: usize> Block<'_, R> {
         let n_pairs = black_box(PAIRS);
         for (i, g) in groups.enumerate() {
             before(g);
-            // A closure would be a call in the innermost loop but one: it does not end up where the instructions are.
+            // A closure with vectors in it would be a call in the innermost loop but one: it does not end up where the
+            // instructions are.
             let mut of_group = [&terms[0][i]; T];
             for t in 1..T {
                 of_group[t] = &terms[t][i];

@@ -37,7 +37,7 @@ pub(super) struct ReduceInt8<'a> {
     pub(super) scratch: &'a mut CodeScratch,
     pub(super) partial: Partial<'a>,
     /// What the next page holds of the head, to be asked for meanwhile, a piece at a time: a core waits for no more than
-    /// some two dozen lines at once, and 140 of them asked for together hold up all else.
+    /// some two dozen lines at once, and the 140 lines of a head of 64 dimensions asked for together hold up all else.
     pub(super) next: [&'a [u8]; 4],
 }
 
@@ -85,7 +85,10 @@ fn scores<L: Lanes>(
     let mut at = 0;
     while at < scores.len() {
         let left = scores.len() - at;
+        // The first queries bring in what the others find there.
+        let next = if at == 0 { next } else { &[] };
         if L::WIDE {
+            prefetch(next);
             at += match left {
                 6.. => score_block::<L, 6, PAGE_VECTORS>(l, queries, head, first, (at, 0), scores),
                 3.. => score_block::<L, 3, PAGE_VECTORS>(l, queries, head, first, (at, 0), scores),
@@ -195,7 +198,6 @@ fn weighted<L: Lanes>(l: L, codes: &[[i32; QUADS]], values: &[Line], out: &mut [
     let mut v = 0;
     while v < n_vectors {
         let four = L::WIDE && v + 4 <= n_vectors;
-        prefetch(piece(next, v, n_vectors));
         let mut at = 0;
         while at < codes.len() {
             at += match (four, codes.len() - at) {
@@ -206,7 +208,9 @@ fn weighted<L: Lanes>(l: L, codes: &[[i32; QUADS]], values: &[Line], out: &mut [
                 (false, _) => weigh_block::<L, 1, 1>(l, codes, values, (at, v), out),
             };
         }
-        v += if four { 4 } else { 1 };
+        let end = v + if four { 4 } else { 1 };
+        (v..end).for_each(|v| prefetch(piece(next, v, n_vectors)));
+        v = end;
     }
 }
 

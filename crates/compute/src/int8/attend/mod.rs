@@ -35,8 +35,8 @@ const PAGE_VECTORS: usize = PAGE_LEN / LANES;
 const SPLIT_ROWS: usize = 8;
 /// Pages per task when pages are shared out, at least.
 const TASK_PAGES: usize = 4;
-/// Tasks that the pages of a KV head are shared out to, about.
-const SPLIT_TASKS: usize = 8;
+/// Tasks for each thread when pages are shared out, at most.
+const THREAD_TASKS: usize = 8;
 
 /// Some rows of a group and the query heads of one KV head.
 #[derive(Clone)]
@@ -150,7 +150,8 @@ impl<'a> Attend<'a> {
         };
         let n_pages = self.groups[task.group].blocks.len();
         if task.rows.len() < SPLIT_ROWS && n_pages >= 2 * TASK_PAGES {
-            let per_task = (n_pages / SPLIT_TASKS).max(TASK_PAGES);
+            let n_tasks = (THREAD_TASKS * rayon::current_num_threads()).div_ceil(self.spec.n_kv_heads);
+            let per_task = n_pages.div_ceil(n_tasks).max(TASK_PAGES);
             let starts: Vec<usize> = (0..n_pages).step_by(per_task).collect();
             let reduce = |&start: &usize| {
                 let (mut queries, mut scratch) = (self.queries(task), PageScratch::default());

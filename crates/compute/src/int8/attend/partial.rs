@@ -18,8 +18,8 @@ pub(super) struct Partial<'a> {
     pub(super) weights: &'a mut [f32],
 }
 
-/// Room for the [`Partial`]s of some pages in one piece: an allocation for each vector of each page takes a quarter of the
-/// time of decoding.
+/// Room for the [`Partial`]s of some pages in one piece: an allocation for each vector of each page would show in the time
+/// of decoding.
 pub(super) struct Partials {
     values: Vec<f32>,
     n_queries: usize,
