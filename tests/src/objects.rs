@@ -52,6 +52,28 @@ fn an_evaluation_in_two_modes_is_one_object() {
     assert_eq!(names, ["quote", "free"]);
     assert_eq!(modes[0]["all"]["questions"], 1, "{evaluation:#}");
     assert_eq!(modes[0]["results"][0]["id"], "q1", "{evaluation:#}");
+    assert!(modes[0]["results"][0]["greedy"].is_null(), "{evaluation:#}");
+}
+
+#[test]
+fn greedy_answers_are_held_against_the_reference() {
+    let Some(bench) = Bench::new() else { return };
+    bench.write("bees.txt", BEES);
+    bench.add("notes");
+    let question = json!({"id": "q1", "kind": "unanswerable", "question": HONEY_QUESTION});
+    fs::write(bench.path("questions.json"), json!([question]).to_string()).unwrap();
+    let file = bench.path("questions.json");
+    let eval = ["eval", "notes", file.to_str().unwrap(), "--mode", "quote", "--reference"];
+    let evaluation = bench.json(eval);
+    let greedy = &evaluation["modes"][0]["results"][0]["greedy"];
+    assert!(greedy["tokens"].as_u64().unwrap() > 4, "{evaluation:#}");
+    let text = greedy["text"].as_str().unwrap();
+    assert!(text.contains("kilograms of honey") && !text.contains("<|"), "{evaluation:#}");
+    let parting = &greedy["parting"];
+    assert!(parting.is_null() || parting["reference"] != parting["other"], "{evaluation:#}");
+    let changed = usize::from(!parting.is_null());
+    let shown = bench.run(eval).out;
+    assert!(shown.contains(&format!("greedy answers behind the first passage: {changed} of 1")), "{shown}");
 }
 
 #[test]

@@ -32,6 +32,6 @@ pub use attention::{AttentionMap, DocumentTokens};
 pub use check::{check, check_model};
 pub use choose::{UnitEvidence, Weights};
 pub use error::{Error, Result};
-pub use eval::{EvalQuestion, EvalReport, Extras, Judged, evaluate};
+pub use eval::{EvalQuestion, EvalReport, Extras, GreedyAnswer, Judged, Parting, evaluate};
 pub use replay::{Replay, replay};
 pub use verify::{Status, verify};

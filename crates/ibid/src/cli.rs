@@ -182,7 +182,7 @@ pub struct Replay {
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[command(
-    after_help = "Examples:\n  ibid eval sample tests/questions/questions.json --split tuning\n  ibid eval sample questions.json --mode quote --mode free\n\nA question file is a JSON array of {id, kind, split, question, accept: [..], gold: [{document, quote}]}. The kind is direct,\nparaphrase, two_documents, record or unanswerable, which has no gold; it may be left out."
+    after_help = "Examples:\n  ibid eval sample tests/questions/questions.json --split tuning\n  ibid eval sample questions.json --mode quote --mode free\n  ibid eval sample questions.json --mode free --reference\n\nA question file is a JSON array of {id, kind, split, question, accept: [..], gold: [{document, quote}]}. The kind is direct,\nparaphrase, two_documents, record or unanswerable, which has no gold; it may be left out."
 )]
 pub struct Eval {
     /// Corpus to ask
@@ -203,6 +203,11 @@ pub struct Eval {
     /// Compare stored KV with KV prefilled afresh, on the passages that answer
     #[arg(long)]
     pub reuse: bool,
+    /// Compare greedy answers, given the first passage found, with those of the f32 reference, which reads a few dozen
+    /// tokens a second (models that are given passages)
+    #[arg(long)]
+    #[serde(default)]
+    pub reference: bool,
     /// Ask with the stored rows of all gold quotes out of sight (models that see whole corpora)
     #[arg(long)]
     #[serde(default)]

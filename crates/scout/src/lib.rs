@@ -36,7 +36,7 @@ pub use footprint::{Chunked, FeedForward, KvFormat, ModelShape, WeightFormat};
 pub use forward::{Batch, Mass, Run};
 pub use plan::{LayerPlan, Reach};
 pub use prefill::{Control, PartPages, Progress};
-pub use sampler::{Sampler, Sampling, greedy, log_prob};
+pub use sampler::{Sampler, Sampling, first_and_lead, greedy, log_prob};
 pub use scheduler::{Cancel, Question};
 pub use sequence::{Composed, Sequence};
 pub use stages::{Stage, StageWork, Stages};

@@ -68,6 +68,14 @@ pub fn greedy(logits: &[f32]) -> u32 {
     best as u32
 }
 
+/// [`greedy`] of at least two logits, and by how much it leads, nats.
+pub fn first_and_lead(logits: &[f32]) -> (u32, f32) {
+    let first = greedy(logits);
+    let others = logits.iter().enumerate().filter(|(id, _)| *id != first as usize);
+    let second = others.map(|(_, &logit)| logit).fold(f32::NEG_INFINITY, f32::max);
+    (first, logits[first as usize] - second)
+}
+
 /// log softmax(logits)[id], summed in f64.
 pub fn log_prob(logits: &[f32], id: u32) -> f64 {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -89,6 +97,12 @@ mod tests {
     #[test]
     fn greedy_takes_the_lowest_id_of_equals() {
         assert_eq!(greedy(&[0.0, 2.0, 2.0, 1.0]), 1);
+    }
+
+    #[test]
+    fn the_lead_is_over_the_second_choice() {
+        assert_eq!(first_and_lead(&[0.5, 3.0, -1.0, 2.0]), (1, 1.0));
+        assert_eq!(first_and_lead(&[2.0, 2.0]), (0, 0.0));
     }
 
     #[test]

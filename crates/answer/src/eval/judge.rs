@@ -53,6 +53,7 @@ pub(super) async fn judge(
         prefilled_corpus_tokens: answer.usage.prefilled_corpus_tokens,
         ranks: Vec::new(),
         pair: None,
+        greedy: None,
         units: Vec::new(),
     })
 }

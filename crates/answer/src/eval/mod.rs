@@ -4,13 +4,16 @@
 //! point with a gold span of its document; an unanswerable question when it is refused.
 
 mod exact;
+mod fresh;
 mod gold;
+mod greedy;
 mod judge;
 mod question_file;
 mod reuse;
 mod rule;
 mod together;
 
+pub use greedy::{GreedyAnswer, Parting};
 pub use question_file::{EvalQuestion, Gold};
 pub use reuse::{Pair, Reuse};
 
@@ -23,7 +26,7 @@ use catalog::Corpus;
 use gold::GoldSpans;
 use ingest::Ingest;
 use judge::judge;
-use scout::Cancel;
+use scout::{Cancel, Engine};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use together::Sight;
@@ -83,6 +86,8 @@ pub struct Judged {
     pub ranks: Vec<Option<usize>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pair: Option<Pair>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub greedy: Option<GreedyAnswer>,
     /// What every unit of the composed passages had for it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub units: Vec<JudgedUnit>,
@@ -99,12 +104,14 @@ pub struct JudgedUnit {
     pub evidence: UnitEvidence,
 }
 
+/// Tokens of a greedy answer, at most.
+const ANSWER_TOKENS: usize = 32;
 /// Ranks that count for recall.
 const RECALL_AT: usize = 8;
 
 /// What is measured beside the answers.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Extras {
+#[derive(Clone, Copy, Default)]
+pub struct Extras<'a> {
     /// List every unit of the composed passages with its evidence.
     pub evidence: bool,
     /// Compare stored rows with freshly prefilled ones on the gold passage.
@@ -114,19 +121,26 @@ pub struct Extras {
     /// Read the documents anew, one behind the other, instead of opening their stored rows; only of models that see
     /// whole corpora.
     pub exact: bool,
+    /// Hold greedy answers behind the first passage found against this engine's, which has the same tokenizer; not of
+    /// models that see whole corpora.
+    pub reference: Option<&'a Engine>,
 }
 
-impl Extras {
+impl Extras<'_> {
     /// Errors: [`Error::EvalOption`] for what a model of this kind cannot be asked, [`Error::ExactQuote`].
     fn check(&self, sees_everything: bool, mode: Mode) -> Result<()> {
         if self.exact && mode == Mode::Quote {
             return Err(Error::ExactQuote);
         }
         let whole = [("--hide-gold", self.hide_gold), ("--exact", self.exact)];
-        let chosen = [("--evidence", self.evidence), ("--reuse", self.reuse)];
+        let chosen = [
+            ("--evidence", self.evidence),
+            ("--reuse", self.reuse),
+            ("--reference", self.reference.is_some()),
+        ];
         let (refused, models) = match sees_everything {
-            true => (chosen, "are given passages"),
-            false => (whole, "see whole corpora"),
+            true => (chosen.as_slice(), "are given passages"),
+            false => (whole.as_slice(), "see whole corpora"),
         };
         match refused.iter().find(|(_, asked)| *asked) {
             Some((option, _)) => Err(Error::EvalOption { option, models }),
@@ -142,7 +156,7 @@ pub async fn evaluate(
     corpus: &Corpus,
     questions: &[EvalQuestion],
     request: &AskRequest,
-    extras: Extras,
+    extras: Extras<'_>,
     cancel: &Cancel,
     progress: &mut (dyn FnMut(&Judged, usize, usize) + Send),
 ) -> Result<EvalReport> {
@@ -178,6 +192,12 @@ pub async fn evaluate(
             let candidate = &ranked.candidates[rank - 1];
             judged.pair = tokio::task::block_in_place(|| reuse::pair(ingest, &asking, question, candidate))?;
         }
+        if let (Some(reference), Some(first)) = (extras.reference, ranked.candidates.first()) {
+            let reference = reference.question(&corpus.owner).cancelled_by(cancel);
+            let other = ingest.engine.question(&corpus.owner).cancelled_by(cancel);
+            let compare = || greedy::compare(ingest, &reference, &other, &question.question, first);
+            judged.greedy = tokio::task::block_in_place(compare)?;
+        }
         if extras.evidence {
             let asked = &given.gathered.candidates;
             judged.units = golds.units(ingest, corpus, question, asked).await?;
@@ -198,7 +218,7 @@ const TOGETHER: usize = 256;
 async fn evaluate_together(
     ingest: &Ingest,
     corpus: &Corpus,
-    (questions, request, extras): (&[EvalQuestion], &AskRequest, Extras),
+    (questions, request, extras): (&[EvalQuestion], &AskRequest, Extras<'_>),
     cancel: &Cancel,
     progress: &mut (dyn FnMut(&Judged, usize, usize) + Send),
     (golds, report): (&mut GoldSpans, &mut EvalReport),

@@ -4,7 +4,7 @@
 //! were computed with the part's earlier text before them and re-rotated to where they are composed; fresh rows saw
 //! the passage alone.
 
-use super::{EvalQuestion, rule::contains};
+use super::{ANSWER_TOKENS, EvalQuestion, fresh, rule::contains};
 use crate::{
     Error, Result,
     compose::compose,
@@ -14,9 +14,6 @@ use crate::{
 use ingest::Ingest;
 use scout::{Question, Sequence, Step, greedy, log_prob};
 use serde::Serialize;
-
-/// Tokens of a greedy answer.
-const ANSWER_TOKENS: usize = 32;
 
 /// One question with its gold passage, stored rows against fresh ones.
 #[derive(Debug, Clone, Serialize)]
@@ -81,7 +78,9 @@ pub(super) fn pair(
             });
         }
     };
-    let Some(fresh) = fresh(ingest, asking, candidate)? else { return Ok(None) };
+    let Some(ids) = fresh::ids(ingest, candidate)? else { return Ok(None) };
+    let mut fresh = asking.sequence()?;
+    asking.step(&mut [Step { sequence: &mut fresh, ids: &ids, logits: 0..0, mass: None }])?;
     let (reused, fresh) = (Read::new(asking, reused, &tail)?, Read::new(asking, fresh, &tail)?);
     let mut best: Option<(f64, f64)> = None;
     for accepted in &question.accept {
@@ -103,25 +102,6 @@ pub(super) fn pair(
         reused_right: right(&reused)?,
         fresh_right: right(&fresh)?,
     }))
-}
-
-/// The same tokens as composing gives, computed now: the document header and the passage behind the header.
-fn fresh(ingest: &Ingest, asking: &Question<'_>, candidate: &Candidate) -> Result<Option<Sequence>> {
-    let mut ids = Vec::new();
-    for part in &candidate.source.parts {
-        let Some(tokens) = part.tokens.intersect(candidate.passage.tokens) else { continue };
-        let Some(segment) = ingest.stores.kv.open_segment(&kv::SegmentId(part.segment.0))? else {
-            return Ok(None);
-        };
-        let header = segment.n_tokens().saturating_sub(part.tokens.len());
-        let first = header + tokens.start - part.tokens.start;
-        for span in [0..header, first..first + tokens.len()] {
-            ids.extend_from_slice(&segment.tokens()[span.start as usize..span.end as usize]);
-        }
-    }
-    let mut sequence = asking.sequence()?;
-    asking.step(&mut [Step { sequence: &mut sequence, ids: &ids, logits: 0..0, mass: None }])?;
-    Ok(Some(sequence))
 }
 
 /// A sequence that has read the question.

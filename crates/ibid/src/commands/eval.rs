@@ -4,8 +4,8 @@ use crate::{
     cli::Eval,
     commands::ask,
     event::{Meter, Out},
-    owner::{Exit, Owner},
-    settings::Settings,
+    owner::{Exit, Owner, open_engine},
+    settings::{KvDtype, Numerics, Settings},
 };
 use answer::{AskRequest, EvalQuestion, EvalReport, Extras, Judged};
 use anyhow::{Context, Result};
@@ -26,8 +26,25 @@ pub async fn run(owner: &Owner, settings: &Settings, args: &Eval, out: &Out) -> 
         let models = "are given passages";
         return Err(answer::Error::EvalOption { option: "--passages", models }.into());
     }
-    let extras =
-        Extras { evidence: args.evidence, reuse: args.reuse, hide_gold: args.hide_gold, exact: args.exact };
+    if args.reference && ingest.engine.sees_everything() {
+        let models = "are given passages";
+        return Err(answer::Error::EvalOption { option: "--reference", models }.into());
+    }
+    let reference = match args.reference {
+        true => {
+            let reference =
+                Settings { numerics: Numerics::Reference, kv_dtype: KvDtype::Auto, ..settings.clone() };
+            Some(open_engine(&owner.data, &reference, out).await?)
+        }
+        false => None,
+    };
+    let extras = Extras {
+        evidence: args.evidence,
+        reuse: args.reuse,
+        hide_gold: args.hide_gold,
+        exact: args.exact,
+        reference: reference.as_deref(),
+    };
     let cancel = Cancel::default();
     // The model runs on this task's thread: what watches for Ctrl-C has to be another task.
     let watch = tokio::spawn(ask::cancel_with(out.clone(), cancel.clone()));
@@ -47,12 +64,14 @@ async fn evaluate(
     corpus: &Corpus,
     questions: &[EvalQuestion],
     args: &Eval,
-    extras: Extras,
+    extras: Extras<'_>,
     cancel: &Cancel,
     out: &Out,
 ) -> Result<Vec<EvalReport>> {
     let mut reports = Vec::new();
-    for mode in &args.mode {
+    for (number, mode) in args.mode.iter().enumerate() {
+        // Greedy answers are the same in every mode.
+        let extras = Extras { reference: extras.reference.filter(|_| number == 0), ..extras };
         let mut request = AskRequest::new("", ask::mode(*mode));
         request.passages = args.passages.unwrap_or(request.passages);
         let mut meter = Meter::new(out, &format!("eval {}", request.mode.as_str()), "questions");
@@ -92,6 +111,7 @@ fn show(report: &EvalReport, exact: bool, out: &Out) {
             share(tally.found_at_8, tally.answerable),
         ));
     }
+    show_greedy(report, out);
     if let Some(reuse) = &report.reuse {
         out.line(format_args!(
             "  gold passage of {} questions: stored rows {:.3} nats per token of the answer, fresh ones {:.3} \
@@ -103,6 +123,29 @@ fn show(report: &EvalReport, exact: bool, out: &Out) {
             reuse.standard_error,
             reuse.reused_right,
             reuse.fresh_right,
+        ));
+    }
+}
+
+/// Every greedy answer that is not the reference's.
+fn show_greedy(report: &EvalReport, out: &Out) {
+    let compared = report.results.iter().filter_map(|judged| Some((&judged.id, judged.greedy.as_ref()?)));
+    let compared: Vec<_> = compared.collect();
+    if compared.is_empty() {
+        return;
+    }
+    let changed: Vec<_> =
+        compared.iter().filter_map(|(id, greedy)| Some((id, greedy.parting.as_ref()?))).collect();
+    let tokens: u64 = compared.iter().map(|(_, greedy)| greedy.tokens).sum();
+    out.line(format_args!(
+        "  greedy answers behind the first passage: {} of {} ({tokens} tokens) are not the f32 reference's",
+        changed.len(),
+        compared.len(),
+    ));
+    for (id, parting) in changed {
+        out.line(format_args!(
+            "    {id} after {} tokens: {:?}, the reference {:?}, whose lead there is {:.3} nats",
+            parting.after, parting.other, parting.reference, parting.lead,
         ));
     }
 }

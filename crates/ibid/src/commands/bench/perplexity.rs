@@ -125,7 +125,7 @@ fn judge(right: &Rows, found: &Rows, next: &[u32]) -> Tally {
             let (right, found) = (f64::from(right) - of_right, f64::from(found) - of_found);
             right.exp() * (right - found)
         });
-        let (first, margin) = first_and_margin(right);
+        let (first, margin) = scout::first_and_lead(right);
         let changed = scout::greedy(found) != first;
         Tally {
             tokens: 1,
@@ -143,14 +143,6 @@ fn judge(right: &Rows, found: &Rows, next: &[u32]) -> Tally {
 fn log_sum_exp(logits: &[f32]) -> f64 {
     let max = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     max + logits.iter().map(|&logit| (f64::from(logit) - max).exp()).sum::<f64>().ln()
-}
-
-/// The largest logit's token, and by how much it leads.
-fn first_and_margin(logits: &[f32]) -> (u32, f32) {
-    let first = scout::greedy(logits);
-    let others = logits.iter().enumerate().filter(|(id, _)| *id != first as usize);
-    let second = others.map(|(_, &logit)| logit).fold(f32::NEG_INFINITY, f32::max);
-    (first, logits[first as usize] - second)
 }
 
 fn report(reference: &Engine, own: &Tally, candidates: &[Candidate], args: &BenchPerplexity, out: &Out) {
