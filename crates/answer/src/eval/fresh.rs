@@ -2,6 +2,7 @@
 
 use crate::{Result, gather::Candidate};
 use ingest::Ingest;
+use scout::{Question, Sequence, Step};
 
 /// Document header and passage, of each part that the passage lies in; the engine's header is in every sequence already.
 /// `None` when a segment is not stored any more.
@@ -19,4 +20,11 @@ pub(super) fn ids(ingest: &Ingest, candidate: &Candidate) -> Result<Option<Vec<u
         }
     }
     Ok(Some(ids).filter(|ids| !ids.is_empty()))
+}
+
+/// A sequence that has read them.
+pub(super) fn sequence(asking: &Question<'_>, ids: &[u32]) -> Result<Sequence> {
+    let mut sequence = asking.sequence()?;
+    asking.step(&mut [Step { sequence: &mut sequence, ids, logits: 0..0, mass: None }])?;
+    Ok(sequence)
 }

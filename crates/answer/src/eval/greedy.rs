@@ -4,7 +4,7 @@
 //! reference then writes is read by the other: their answers are the same exactly when all first choices on the way
 //! are, and where one is not the reference's lead over its second choice says how near it was to the other answer.
 
-use super::{ANSWER_TOKENS, fresh};
+use super::{ANSWER_TOKENS, fresh, reuse::Read};
 use crate::{
     Result,
     gather::Candidate,
@@ -47,7 +47,7 @@ pub(super) fn compare(
     let Some(ids) = fresh::ids(ingest, candidate)? else { return Ok(None) };
     let (engine, tail) = (reference.engine(), question_tail(reference.engine(), question, &[])?);
     let ends = |id: &u32| engine.stop_ids().contains(id);
-    let (mut sequence, mut logits) = read(reference, &ids, &tail)?;
+    let Read { mut sequence, mut logits } = Read::new(reference, fresh::sequence(reference, &ids)?, &tail)?;
     let (mut choices, mut leads) = (Vec::new(), Vec::new());
     loop {
         let (choice, lead) = first_and_lead(&logits);
@@ -56,7 +56,7 @@ pub(super) fn compare(
         if choices.len() == ANSWER_TOKENS || ends(&choice) {
             break;
         }
-        logits = step(reference, &mut sequence, &[choice])?;
+        logits = step(reference, &mut sequence, choice)?;
     }
     let others = choices_along(other, &ids, &tail, &choices)?;
     let differ = |(choice, other): (&u32, &u32)| choice != other && !(ends(choice) && ends(other));
@@ -76,24 +76,16 @@ pub(super) fn compare(
 
 /// First choices, each behind the answer's tokens before it.
 fn choices_along(asking: &Question<'_>, ids: &[u32], tail: &Tail, answer: &[u32]) -> Result<Vec<u32>> {
-    let (mut sequence, logits) = read(asking, ids, tail)?;
+    let Read { mut sequence, logits } = Read::new(asking, fresh::sequence(asking, ids)?, tail)?;
     let mut choices = vec![greedy(&logits)];
     for &id in &answer[..answer.len() - 1] {
-        choices.push(greedy(&step(asking, &mut sequence, &[id])?));
+        choices.push(greedy(&step(asking, &mut sequence, id)?));
     }
     Ok(choices)
 }
 
-/// A sequence behind the question, and what follows it.
-fn read(asking: &Question<'_>, ids: &[u32], tail: &Tail) -> Result<(Sequence, Vec<f32>)> {
-    let mut sequence = asking.sequence()?;
-    step(asking, &mut sequence, ids)?;
-    let logits = step(asking, &mut sequence, &tail.ids)?;
-    Ok((sequence, logits))
-}
-
-/// Logits behind the last of `ids`, `[vocab]`.
-fn step(asking: &Question<'_>, sequence: &mut Sequence, ids: &[u32]) -> Result<Vec<f32>> {
-    let step = Step { sequence, ids, logits: ids.len() - 1..ids.len(), mass: None };
+/// Logits behind the token, `[vocab]`.
+fn step(asking: &Question<'_>, sequence: &mut Sequence, id: u32) -> Result<Vec<f32>> {
+    let step = Step { sequence, ids: &[id], logits: 0..1, mass: None };
     Ok(asking.step(&mut [step])?.logits.row(0).to_vec())
 }

@@ -121,8 +121,8 @@ pub struct Extras<'a> {
     /// Read the documents anew, one behind the other, instead of opening their stored rows; only of models that see
     /// whole corpora.
     pub exact: bool,
-    /// Hold greedy answers behind the first passage found against this engine's, which has the same tokenizer; not of
-    /// models that see whole corpora.
+    /// Hold greedy answers behind the first passage found against this engine's, which has the same tokenizer; models
+    /// that see whole corpora find no passages to compare behind.
     pub reference: Option<&'a Engine>,
 }
 
@@ -133,14 +133,10 @@ impl Extras<'_> {
             return Err(Error::ExactQuote);
         }
         let whole = [("--hide-gold", self.hide_gold), ("--exact", self.exact)];
-        let chosen = [
-            ("--evidence", self.evidence),
-            ("--reuse", self.reuse),
-            ("--reference", self.reference.is_some()),
-        ];
+        let chosen = [("--evidence", self.evidence), ("--reuse", self.reuse)];
         let (refused, models) = match sees_everything {
-            true => (chosen.as_slice(), "are given passages"),
-            false => (whole.as_slice(), "see whole corpora"),
+            true => (chosen, "are given passages"),
+            false => (whole, "see whole corpora"),
         };
         match refused.iter().find(|(_, asked)| *asked) {
             Some((option, _)) => Err(Error::EvalOption { option, models }),

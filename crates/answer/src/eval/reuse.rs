@@ -79,8 +79,7 @@ pub(super) fn pair(
         }
     };
     let Some(ids) = fresh::ids(ingest, candidate)? else { return Ok(None) };
-    let mut fresh = asking.sequence()?;
-    asking.step(&mut [Step { sequence: &mut fresh, ids: &ids, logits: 0..0, mass: None }])?;
+    let fresh = fresh::sequence(asking, &ids)?;
     let (reused, fresh) = (Read::new(asking, reused, &tail)?, Read::new(asking, fresh, &tail)?);
     let mut best: Option<(f64, f64)> = None;
     for accepted in &question.accept {
@@ -105,13 +104,14 @@ pub(super) fn pair(
 }
 
 /// A sequence that has read the question.
-struct Read {
-    sequence: Sequence,
-    logits: Vec<f32>,
+pub(super) struct Read {
+    pub(super) sequence: Sequence,
+    /// What follows the question, `[vocab]`.
+    pub(super) logits: Vec<f32>,
 }
 
 impl Read {
-    fn new(asking: &Question<'_>, mut sequence: Sequence, tail: &Tail) -> Result<Self> {
+    pub(super) fn new(asking: &Question<'_>, mut sequence: Sequence, tail: &Tail) -> Result<Self> {
         let last = tail.ids.len() - 1..tail.ids.len();
         let step = Step { sequence: &mut sequence, ids: &tail.ids, logits: last, mass: None };
         let logits = asking.step(&mut [step])?.logits.row(0).to_vec();

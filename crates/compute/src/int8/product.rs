@@ -187,13 +187,13 @@ impl<const FORM: u8> Kernel for OneRow<'_, FORM> {
         let fetch = |group| w.fetch_ahead(at, group);
         // A dot product of 32 bits takes several cycles to give its sum to the next one, one of AVX2 only one.
         if L::WIDE {
-            block.add_and::<L, 1, 2, FORM>(l, 0..w.n_groups(), [terms], [0], sums, fetch);
+            block.add::<L, 1, 2, FORM>(l, 0..w.n_groups(), [terms], [0], sums, fetch);
         } else {
-            block.add_and::<L, 1, 1, FORM>(l, 0..w.n_groups(), [terms], [0], sums, fetch);
+            block.add::<L, 1, 1, FORM>(l, 0..w.n_groups(), [terms], [0], sums, fetch);
         }
         for (group, seconds) in part.seconds() {
             for &(row, term) in seconds {
-                block.add::<L, 1, 2, FORM>(l, group..group + 1, [from_ref(term)], [row], sums);
+                block.add::<L, 1, 2, FORM>(l, group..group + 1, [from_ref(term)], [row], sums, ask_nothing);
             }
         }
     }
@@ -220,28 +220,39 @@ impl<const R: usize, const FORM: u8> Kernel for ManyRows<'_, R, FORM> {
         for row in (0..by_four).step_by(4) {
             let rows = [row, row + 1, row + 2, row + 3];
             let terms = [first(row), first(row + 1), first(row + 2), first(row + 3)];
-            block.add::<L, 4, 1, FORM>(l, 0..n_groups, terms, rows, sums);
+            block.add::<L, 4, 1, FORM>(l, 0..n_groups, terms, rows, sums, ask_nothing);
         }
         let by_two = part.rows.len() / 2 * 2;
         for row in (by_four..by_two).step_by(2) {
-            block.add::<L, 2, 1, FORM>(l, 0..n_groups, [first(row), first(row + 1)], [row, row + 1], sums);
+            block.add::<L, 2, 1, FORM>(
+                l,
+                0..n_groups,
+                [first(row), first(row + 1)],
+                [row, row + 1],
+                sums,
+                ask_nothing,
+            );
         }
         for row in by_two..part.rows.len() {
-            block.add::<L, 1, 1, FORM>(l, 0..n_groups, [first(row)], [row], sums);
+            block.add::<L, 1, 1, FORM>(l, 0..n_groups, [first(row)], [row], sums, ask_nothing);
         }
         for (group, seconds) in part.seconds() {
             let of = group..group + 1;
             let (fours, rest) = seconds.as_chunks::<4>();
             for &[a, b, c, d] in fours {
                 let terms = [from_ref(a.1), from_ref(b.1), from_ref(c.1), from_ref(d.1)];
-                block.add::<L, 4, 1, FORM>(l, of.clone(), terms, [a.0, b.0, c.0, d.0], sums);
+                block.add::<L, 4, 1, FORM>(l, of.clone(), terms, [a.0, b.0, c.0, d.0], sums, ask_nothing);
             }
             for &(row, term) in rest {
-                block.add::<L, 1, 1, FORM>(l, of.clone(), [from_ref(term)], [row], sums);
+                block.add::<L, 1, 1, FORM>(l, of.clone(), [from_ref(term)], [row], sums, ask_nothing);
             }
         }
     }
 }
+
+/// Of groups whose codes are in the first cache.
+#[inline(always)]
+fn ask_nothing(_group: usize) {}
 
 /// Tiles of a block: the ones from `first` on of the `of` that sums are for.
 struct Block<'a, const R: usize> {
@@ -251,22 +262,10 @@ struct Block<'a, const R: usize> {
 }
 
 impl<const R: usize> Block<'_, R> {
-    /// Adds the terms of `groups`, `T` rows of them, to the sums of these rows, `[rows, of]`.
+    /// Adds the terms of `groups`, `T` rows of them, to the sums of these rows, `[rows, of]`. `before`
+    /// is told each group before it is read.
     #[inline(always)]
     fn add<L: Lanes, const T: usize, const S: usize, const FORM: u8>(
-        &self,
-        l: L,
-        groups: Range<usize>,
-        terms: [&[Term]; T],
-        rows: [usize; T],
-        sums: &mut [Vector],
-    ) {
-        self.add_and::<L, T, S, FORM>(l, groups, terms, rows, sums, |_| {});
-    }
-
-    /// The same; `before` is told each group before it is read.
-    #[inline(always)]
-    fn add_and<L: Lanes, const T: usize, const S: usize, const FORM: u8>(
         &self,
         l: L,
         groups: Range<usize>,

@@ -22,13 +22,11 @@ pub async fn run(owner: &Owner, settings: &Settings, args: &Eval, out: &Out) -> 
         .with_context(|| format!("{} cannot be judged by", args.questions.display()))?;
     let corpus = owner.catalog().corpus(LOCAL_OWNER, &args.corpus).await?;
     let ingest = owner.ingest(settings, out).await?;
-    if args.passages.is_some() && ingest.engine.sees_everything() {
-        let models = "are given passages";
-        return Err(answer::Error::EvalOption { option: "--passages", models }.into());
-    }
-    if args.reference && ingest.engine.sees_everything() {
-        let models = "are given passages";
-        return Err(answer::Error::EvalOption { option: "--reference", models }.into());
+    let of_passages = [("--passages", args.passages.is_some()), ("--reference", args.reference)];
+    if let Some((option, _)) =
+        of_passages.into_iter().find(|(_, given)| *given && ingest.engine.sees_everything())
+    {
+        return Err(answer::Error::EvalOption { option, models: "are given passages" }.into());
     }
     let reference = match args.reference {
         true => {

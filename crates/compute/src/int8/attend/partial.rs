@@ -22,6 +22,7 @@ pub(super) struct Partial<'a> {
 /// of decoding.
 pub(super) struct Partials {
     values: Vec<f32>,
+    per_page: usize,
     n_queries: usize,
     padded_dim: usize,
 }
@@ -30,7 +31,7 @@ impl Partials {
     /// Of `n_pages` that have seen nothing.
     pub(super) fn new(n_pages: usize, n_queries: usize, padded_dim: usize) -> Self {
         let per_page = n_queries * (3 + padded_dim + PAGE_LEN);
-        let mut partials = Self { values: vec![0.0; n_pages * per_page], n_queries, padded_dim };
+        let mut partials = Self { values: vec![0.0; n_pages * per_page], per_page, n_queries, padded_dim };
         for page in 0..n_pages {
             let Partial { max, unit, .. } = partials.at(page);
             max.fill(f32::NEG_INFINITY);
@@ -41,8 +42,7 @@ impl Partials {
 
     pub(super) fn at(&mut self, page: usize) -> Partial<'_> {
         let (n, padded_dim) = (self.n_queries, self.padded_dim);
-        let per_page = n * (3 + padded_dim + PAGE_LEN);
-        let values = &mut self.values[page * per_page..(page + 1) * per_page];
+        let values = &mut self.values[page * self.per_page..(page + 1) * self.per_page];
         let (max, values) = values.split_at_mut(n);
         let (sum, values) = values.split_at_mut(n);
         let (unit, values) = values.split_at_mut(n);
