@@ -1,5 +1,12 @@
 //! `Rows`: the f32 activations that flow between the stages of a forward pass, one row per token.
 
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+/// Rows per task, at least: a copy of fewer is over before another thread has begun.
+const TASK_ROWS: usize = 64;
+
 /// A contiguous matrix `[n_rows, width]` of f32, one row per token.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows {
@@ -33,6 +40,13 @@ impl Rows {
         self.data.resize(n_rows * width, 0.0);
         self.n_rows = n_rows;
         self.width = width;
+    }
+
+    /// Becomes some columns of `from`.
+    pub fn copy_columns(&mut self, from: &Rows, columns: Range<usize>) {
+        self.resize(from.n_rows, columns.len());
+        let rows = self.data.par_chunks_exact_mut(columns.len()).enumerate().with_min_len(TASK_ROWS);
+        rows.for_each(|(i, row)| row.copy_from_slice(&from.row(i)[columns.clone()]));
     }
 
     /// Number of rows (tokens).

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::exp::exp;
+use super::exp::{MAGIC, exp};
 use super::matrix::{GROUP, LINES};
 use crate::Rows;
 use crate::simd::{Isa, Kernel, LANES, Lanes};
@@ -153,29 +153,39 @@ pub(super) fn quantise_group<L: Lanes>(l: L, x: &[f32; GROUP]) -> (Term, i32) {
     let (low, high) = (l.load(low), l.load(high));
     let absmax = l.largest(l.max(abs(l, low), abs(l, high)));
     let inverse = if absmax > 1e-30 { 127.0 / absmax } else { 0.0 };
+    let (low, high) = (l.mul(low, l.splat(inverse)), l.mul(high, l.splat(inverse)));
     let mut codes = [[0i8; LANES]; 2];
-    l.store_i8(l.mul(low, l.splat(inverse)), &mut codes[0]);
-    l.store_i8(l.mul(high, l.splat(inverse)), &mut codes[1]);
-    let codes: &[i8] = codes.as_flattened();
+    l.store_i8(low, &mut codes[0]);
+    l.store_i8(high, &mut codes[1]);
     let mut words = [0; LINES];
-    let mut sum = 0i32;
-    for (word, codes) in words.iter_mut().zip(codes.as_chunks::<4>().0) {
-        let [a, b, c, d] = *codes;
-        *word = i32::from_le_bytes([a as u8, b as u8, c as u8, d as u8]);
-        sum += i32::from(a) + i32::from(b) + i32::from(c) + i32::from(d);
+    for (i, word) in words.iter_mut().enumerate() {
+        let of = &codes[i / 4];
+        let at = i % 4 * 4;
+        *word = i32::from_le_bytes([of[at] as u8, of[at + 1] as u8, of[at + 2] as u8, of[at + 3] as u8]);
     }
+    // Whole numbers below 2²⁴: exact in any order.
+    let sum = l.sum(l.add(nearest(l, low), nearest(l, high))) as i32;
     let scale = if absmax > 1e-30 { absmax / 127.0 } else { 0.0 };
     (Term { words, scale, scaled_sum: scale * sum as f32 }, sum)
+}
+
+/// The nearest integer, ties to even, of what is far below 2²².
+#[inline(always)]
+fn nearest<L: Lanes>(l: L, x: L::F) -> L::F {
+    let magic = l.splat(MAGIC);
+    l.sub(l.add(x, magic), magic)
 }
 
 /// `x − scale · code`, rounded once.
 #[inline(always)]
 fn left_over<L: Lanes>(l: L, x: &[f32; GROUP], term: &Term) -> [f32; GROUP] {
     let mut left = *x;
-    let codes = term.words.map(|word| word.to_le_bytes().map(|code| code as i8));
-    let codes = codes.as_flattened().as_chunks::<LANES>().0;
-    for (left, codes) in left.as_chunks_mut::<LANES>().0.iter_mut().zip(codes) {
-        l.store(l.fnma(l.load_i8(codes), l.splat(term.scale), l.load(left)), left);
+    for (half, left) in left.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+        let mut codes = [0i8; LANES];
+        for i in 0..LANES {
+            codes[i] = term.words[half * 4 + i / 4].to_le_bytes()[i % 4] as i8;
+        }
+        l.store(l.fnma(l.load_i8(&codes), l.splat(term.scale), l.load(left)), left);
     }
     left
 }

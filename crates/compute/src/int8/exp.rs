@@ -6,7 +6,7 @@ use crate::simd::Lanes;
 const LOWEST: f32 = -87.0;
 const HIGHEST: f32 = 88.0;
 /// 1.5 · 2²³: adding it rounds to an integer, ties to even.
-const MAGIC: f32 = 12_582_912.0;
+pub(super) const MAGIC: f32 = 12_582_912.0;
 /// ln 2 in two parts; the first has few enough bits for `n · LN2_HIGH` to be exact.
 const LN2_HIGH: f32 = 0.693_359_4;
 const LN2_LOW: f32 = -2.121_944_4e-4;

@@ -174,16 +174,18 @@ fn locate<'a, 'b>(parts: &'b [&'a Tensor<'a>], mut row: usize) -> (&'b Tensor<'a
 }
 
 fn place_row(groups: &[Group], lane: usize, nibbles: bool, lines: &mut [Line], scales: &mut [[f32; LANES]]) {
-    for (at, group) in groups.iter().enumerate() {
-        scales[2 * at][lane] = group.d;
-        scales[2 * at + 1][lane] = group.m;
-        for (k, &code) in group.codes.iter().enumerate() {
-            let (line, byte) = (k / 4, 4 * lane + k % 4);
+    let per_group = if nibbles { LINES / 2 } else { LINES };
+    let of_groups = lines.chunks_exact_mut(per_group).zip(scales.chunks_exact_mut(2));
+    for (group, (lines, scales)) in groups.iter().zip(of_groups) {
+        (scales[0][lane], scales[1][lane]) = (group.d, group.m);
+        let words = group.codes.as_chunks::<4>().0;
+        for (j, line) in lines.iter_mut().enumerate() {
+            let mut word = u32::from_le_bytes(words[j]);
             if nibbles {
-                lines[at * 4 + line % 4].0[byte] |= code << (line / 4 * 4);
-            } else {
-                lines[at * LINES + line].0[byte] = code;
+                // Codes below 16: none reaches into its neighbour.
+                word |= u32::from_le_bytes(words[j + LINES / 2]) << 4;
             }
+            line.0.as_chunks_mut::<4>().0[lane] = word.to_le_bytes();
         }
     }
 }
@@ -192,7 +194,7 @@ fn place_row(groups: &[Group], lane: usize, nibbles: bool, lines: &mut [Line], s
 fn narrow(scales: Vec<[f32; LANES]>) -> Scales {
     let exact = |x: &f32| half::f16::from_f32(*x).to_f32().to_bits() == x.to_bits();
     if scales.par_iter().all(|lanes| lanes.iter().all(exact)) {
-        Scales::F16(scales.iter().map(|lanes| lanes.map(|x| half::f16::from_f32(x).to_bits())).collect())
+        Scales::F16(scales.par_iter().map(|lanes| lanes.map(|x| half::f16::from_f32(x).to_bits())).collect())
     } else {
         Scales::F32(scales)
     }

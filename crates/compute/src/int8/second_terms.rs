@@ -3,7 +3,13 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::acts::{Int8Acts, Term};
+use super::matrix::{GROUP, LINES};
+
+/// Holds a place until a term is put there.
+static NO_TERM: Term = Term { words: [0; LINES], scale: 0.0, scaled_sum: 0.0 };
 
 /// Rows of the activations that go over all tiles of a task before the next ones do.
 pub(super) struct Part<'a> {
@@ -19,23 +25,37 @@ impl<'a> Part<'a> {
     pub(super) fn all(acts: &'a Int8Acts, at_most: usize) -> Vec<Self> {
         let n_parts = acts.n_rows.div_ceil(at_most).max(1);
         let per_part = acts.n_rows.div_ceil(n_parts).next_multiple_of(4).max(4);
-        let rows = (0..acts.n_rows).step_by(per_part);
-        rows.map(|first| Self::new(acts, first..(first + per_part).min(acts.n_rows))).collect()
+        let part = |at: usize| Self::new(acts, at * per_part..((at + 1) * per_part).min(acts.n_rows));
+        // One part is no work for other threads.
+        if n_parts == 1 {
+            return (0..acts.n_rows.min(1)).map(part).collect();
+        }
+        (0..acts.n_rows.div_ceil(per_part)).into_par_iter().map(part).collect()
     }
 
+    /// Second terms of rows lie in the order of the rows: they are counted by group, then put where each group begins.
     fn new(acts: &'a Int8Acts, rows: Range<usize>) -> Self {
-        let of_row =
-            |row| acts.seconds(row).iter().map(move |second| (second.group, row - rows.start, &second.term));
-        let mut seconds: Vec<(usize, usize, &Term)> = rows.clone().flat_map(of_row).collect();
-        seconds.sort_unstable_by_key(|&(group, row, _)| (group, row));
-        let mut runs: Vec<(usize, Range<usize>)> = Vec::new();
-        for (at, &(group, ..)) in seconds.iter().enumerate() {
-            match runs.last_mut() {
-                Some((of, run)) if *of == group => run.end = at + 1,
-                _ => runs.push((group, at..at + 1)),
+        let mut ends = vec![0; acts.width / GROUP];
+        for second in rows.clone().flat_map(|row| acts.seconds(row)) {
+            ends[second.group] += 1;
+        }
+        let (mut runs, mut n) = (Vec::new(), 0);
+        for (group, end) in ends.iter_mut().enumerate() {
+            let count = std::mem::replace(end, n);
+            if count > 0 {
+                runs.push((group, n..n + count));
+            }
+            n += count;
+        }
+        let mut seconds = vec![(0, &NO_TERM); n];
+        for row in rows.clone() {
+            for second in acts.seconds(row) {
+                let at = &mut ends[second.group];
+                seconds[*at] = (row - rows.start, &second.term);
+                *at += 1;
             }
         }
-        Self { rows, seconds: seconds.into_iter().map(|(_, row, term)| (row, term)).collect(), runs }
+        Self { rows, seconds, runs }
     }
 
     /// Groups with the rows and terms of each, in the order of the groups.

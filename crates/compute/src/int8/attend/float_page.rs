@@ -9,7 +9,7 @@ use half::bf16;
 
 use super::PAGE_VECTORS;
 use super::partial::Partial;
-use super::softmax::softmax;
+use super::softmax;
 use crate::simd::{Kernel, LANES, Lanes};
 use crate::{KvBlock, PAGE_LEN};
 
@@ -58,7 +58,9 @@ impl Kernel for ReduceFloat<'_> {
             for score in weights.as_chunks_mut::<LANES>().0 {
                 l.store(l.mul(l.load(score), l.splat(self.scale)), score);
             }
-            (max[at], sum[at]) = softmax(l, weights, &self.seen[at / self.per_row]);
+            let seen = &self.seen[at / self.per_row];
+            max[at] = softmax::highest(l, weights, seen);
+            sum[at] = softmax::weights(l, weights, max[at], seen);
         }
         let weights: Vec<&[f32]> = weights.chunks_exact(PAGE_LEN).collect();
         product(l, &weights, values, values.len() / PAGE_LEN, out);

@@ -16,7 +16,7 @@ use super::PAGE_VECTORS;
 use super::codes::{CodeScratch, Head, Line, QUADS};
 use super::partial::Partial;
 use super::queries::Int8Queries;
-use super::softmax::softmax;
+use super::softmax;
 use crate::int8::matrix::LINES;
 use crate::simd::{Kernel, LANES, Lanes, prefetch};
 use crate::{KvBlock, PAGE_LEN};
@@ -47,9 +47,6 @@ impl Kernel for ReduceInt8<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let Self { block, kv_head, head_dim, queries, seen, per_row, scratch, partial, next } = self;
-        let [mut next_keys, next_key_scales, mut next_values, next_value_scales] = next;
-        prefetch(next_key_scales);
-        prefetch(next_value_scales);
         let head = Head::of(block.page, kv_head, head_dim, scratch);
         let Partial { max, sum, out, unit, weights } = partial;
         let weights = weights.as_chunks_mut::<PAGE_LEN>().0;
@@ -60,15 +57,40 @@ impl Kernel for ReduceInt8<'_> {
             let of = first..(first + AT_A_TIME).min(weights.len());
             let codes = &mut codes[..of.len()];
             let weights = &mut weights[of.clone()];
-            scores(l, queries, &head, first, weights, next_keys);
+            // The first queries bring in what the others find there.
+            let next = if first == 0 { next } else { [&[][..]; 4] };
+            ask(&next, 0);
+            scores(l, queries, &head, first, weights);
+            ask(&next, 1);
+            // Step by step, each over all queries: a query's own steps wait for one another, those of several do not.
             for (i, at) in of.clone().enumerate() {
-                (max[at], sum[at]) = softmax(l, &mut weights[i], &seen[at / per_row]);
+                max[at] = softmax::highest(l, &mut weights[i], &seen[at / per_row]);
+            }
+            ask(&next, 2);
+            for (i, at) in of.clone().enumerate() {
+                sum[at] = softmax::weights(l, &mut weights[i], max[at], &seen[at / per_row]);
+            }
+            ask(&next, 3);
+            for (i, at) in of.clone().enumerate() {
                 unit[at] = quantise(l, &weights[i], head.value_scales, &mut codes[i]);
             }
+            ask(&next, 4);
             let out = &mut out[of.start * per_query..of.end * per_query];
-            weighted(l, codes, head.values, out, next_values);
-            (next_keys, next_values) = (&[], &[]);
+            weighted(l, codes, head.values, out);
+            ask(&next, 5);
         }
+    }
+}
+
+/// Pieces that the next page's head is asked for in.
+const PIECES: usize = 6;
+
+/// Has the caches fetch piece `at` of each part.
+#[inline(always)]
+fn ask(next: &[&[u8]; 4], at: usize) {
+    for part in next {
+        let len = part.len().div_ceil(PIECES).next_multiple_of(64);
+        prefetch(part.get(at * len..((at + 1) * len).min(part.len())).unwrap_or_default());
     }
 }
 
@@ -80,15 +102,11 @@ fn scores<L: Lanes>(
     head: &Head<'_>,
     first: usize,
     scores: &mut [[f32; PAGE_LEN]],
-    next: &[u8],
 ) {
     let mut at = 0;
     while at < scores.len() {
         let left = scores.len() - at;
-        // The first queries bring in what the others find there.
-        let next = if at == 0 { next } else { &[] };
         if L::WIDE {
-            prefetch(next);
             at += match left {
                 6.. => score_block::<L, 6, PAGE_VECTORS>(l, queries, head, first, (at, 0), scores),
                 3.. => score_block::<L, 3, PAGE_VECTORS>(l, queries, head, first, (at, 0), scores),
@@ -97,7 +115,6 @@ fn scores<L: Lanes>(
         } else {
             let mut done = 0;
             for v in 0..PAGE_VECTORS {
-                prefetch(piece(next, v, PAGE_VECTORS));
                 done = match left {
                     3.. => score_block::<L, 3, 1>(l, queries, head, first, (at, v), scores),
                     _ => score_block::<L, 1, 1>(l, queries, head, first, (at, v), scores),
@@ -185,15 +202,9 @@ fn quantise<L: Lanes>(
     largest / 255.0
 }
 
-/// Piece `at` of `of`.
-#[inline(always)]
-fn piece(bytes: &[u8], at: usize, of: usize) -> &[u8] {
-    bytes.chunks(bytes.len().div_ceil(of).max(1)).nth(at).unwrap_or_default()
-}
-
 /// Exact sums of codes, `out[i, padded_dim]`: at most 64 · 255 · 127, which an f32 holds.
 #[inline(always)]
-fn weighted<L: Lanes>(l: L, codes: &[[i32; QUADS]], values: &[Line], out: &mut [[f32; LANES]], next: &[u8]) {
+fn weighted<L: Lanes>(l: L, codes: &[[i32; QUADS]], values: &[Line], out: &mut [[f32; LANES]]) {
     let n_vectors = values.len() / QUADS;
     let mut v = 0;
     while v < n_vectors {
@@ -208,9 +219,7 @@ fn weighted<L: Lanes>(l: L, codes: &[[i32; QUADS]], values: &[Line], out: &mut [
                 (false, _) => weigh_block::<L, 1, 1>(l, codes, values, (at, v), out),
             };
         }
-        let end = v + if four { 4 } else { 1 };
-        (v..end).for_each(|v| prefetch(piece(next, v, n_vectors)));
-        v = end;
+        v += if four { 4 } else { 1 };
     }
 }
 

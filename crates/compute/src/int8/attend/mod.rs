@@ -28,7 +28,7 @@ use crate::simd::{Isa, LANES, Scatter, prefetch};
 use crate::{AttendGroup, AttendSpec, PAGE_LEN, Rows};
 
 /// Query rows that go through the pages together.
-const TILE_ROWS: usize = 32;
+const TILE_ROWS: usize = 16;
 /// Vectors in one line of 64 positions.
 const PAGE_VECTORS: usize = PAGE_LEN / LANES;
 /// With fewer query rows than this, pages are shared out to threads instead of rows.
@@ -124,10 +124,10 @@ impl<'a> Attend<'a> {
         let group = &self.groups[task.group];
         let n_queries = task.rows.len() * self.spec.heads_per_kv();
         let wants_mass = group.mass.is_some() && task.rows.clone().any(|row| group.mass_rows.contains(&row));
-        let mut total = Partials::new(1, n_queries, self.padded_dim);
+        let mut total = Partials::new(1, n_queries, self.padded_dim, false);
         let mut total = total.at(0);
         let mut kept = Vec::new();
-        self.merge_pages(task, &mut total, &mut |page, partial, _| {
+        self.merge_pages(task, wants_mass, &mut total, &mut |page, partial, _| {
             if wants_mass {
                 kept.push(PageWeights { page, max: partial.max.to_vec(), weights: partial.weights.to_vec() });
             }
@@ -136,10 +136,12 @@ impl<'a> Attend<'a> {
         if wants_mass { self.mass(task, &total, &kept) } else { Vec::new() }
     }
 
-    /// Merges all pages of the task's group into `total`, in order; `merged` hears each page's share and the total.
+    /// Merges all pages of the task's group into `total`, in order; `merged` hears each page's share and the total, with
+    /// the page's weights where they are wanted.
     fn merge_pages(
         &self,
         task: &Task,
+        wants_weights: bool,
         total: &mut Partial<'_>,
         merged: &mut dyn FnMut(usize, &Partial<'_>, &Partial<'_>),
     ) {
@@ -156,7 +158,7 @@ impl<'a> Attend<'a> {
             let reduce = |&start: &usize| {
                 let (mut queries, mut scratch) = (self.queries(task), PageScratch::default());
                 let pages = start..(start + per_task).min(n_pages);
-                let mut partials = Partials::new(pages.len(), n_queries, self.padded_dim);
+                let mut partials = Partials::new(pages.len(), n_queries, self.padded_dim, wants_weights);
                 let mut reduce = |&page: &usize| {
                     self.reduce(task, page, &mut queries, &mut scratch, partials.at(page - start))
                 };
@@ -169,7 +171,7 @@ impl<'a> Attend<'a> {
             }
         } else {
             let (mut queries, mut scratch) = (self.queries(task), PageScratch::default());
-            let mut partial = Partials::new(1, n_queries, self.padded_dim);
+            let mut partial = Partials::new(1, n_queries, self.padded_dim, wants_weights);
             for page in 0..n_pages {
                 if self.reduce(task, page, &mut queries, &mut scratch, partial.at(0)) {
                     merge(page, &partial.at(0));

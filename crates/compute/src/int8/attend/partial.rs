@@ -22,16 +22,22 @@ pub(super) struct Partial<'a> {
 /// of decoding.
 pub(super) struct Partials {
     values: Vec<f32>,
+    /// Those of all pages, or of the page that was last asked for.
+    weights: Vec<f32>,
+    keep_weights: bool,
     per_page: usize,
     n_queries: usize,
     padded_dim: usize,
 }
 
 impl Partials {
-    /// Of `n_pages` that have seen nothing.
-    pub(super) fn new(n_pages: usize, n_queries: usize, padded_dim: usize) -> Self {
-        let per_page = n_queries * (3 + padded_dim + PAGE_LEN);
-        let mut partials = Self { values: vec![0.0; n_pages * per_page], per_page, n_queries, padded_dim };
+    /// Of `n_pages` that have seen nothing. Without `keep_weights` a page's weights last until the next page is asked for.
+    pub(super) fn new(n_pages: usize, n_queries: usize, padded_dim: usize, keep_weights: bool) -> Self {
+        let per_page = n_queries * (3 + padded_dim);
+        let kept = if keep_weights { n_pages } else { 1 };
+        let weights = vec![0.0; kept * n_queries * PAGE_LEN];
+        let values = vec![0.0; n_pages * per_page];
+        let mut partials = Self { values, weights, keep_weights, per_page, n_queries, padded_dim };
         for page in 0..n_pages {
             let Partial { max, unit, .. } = partials.at(page);
             max.fill(f32::NEG_INFINITY);
@@ -45,9 +51,16 @@ impl Partials {
         let values = &mut self.values[page * self.per_page..(page + 1) * self.per_page];
         let (max, values) = values.split_at_mut(n);
         let (sum, values) = values.split_at_mut(n);
-        let (unit, values) = values.split_at_mut(n);
-        let (out, weights) = values.split_at_mut(n * padded_dim);
-        Partial { max, sum, out, unit, weights }
+        let (unit, out) = values.split_at_mut(n);
+        debug_assert_eq!(out.len(), n * padded_dim);
+        let at = if self.keep_weights { page } else { 0 };
+        Partial {
+            max,
+            sum,
+            out,
+            unit,
+            weights: &mut self.weights[at * n * PAGE_LEN..(at + 1) * n * PAGE_LEN],
+        }
     }
 }
 

@@ -47,7 +47,7 @@ impl Attend<'_> {
     fn walk(&self, task: &Task, walk: &Walk) -> (Partials, Vec<PageWeights>) {
         let places: Vec<usize> = self.places(task).collect();
         let padded = self.padded_dim;
-        let mut totals = Partials::new(1, places.len(), padded);
+        let mut totals = Partials::new(1, places.len(), padded, false);
         let mut total = totals.at(0);
         for (i, &at) in places.iter().enumerate() {
             total.max[i] = walk.max[at];
@@ -57,7 +57,7 @@ impl Attend<'_> {
         }
         let n_heads = self.spec.n_heads;
         let mut pages = Vec::new();
-        self.merge_pages(task, &mut total, &mut |block, partial, total| {
+        self.merge_pages(task, true, &mut total, &mut |block, partial, total| {
             for (i, &at) in places.iter().enumerate() {
                 let so_far = (total.max[i], total.sum[i]);
                 if walk.lists(at, n_heads, partial.max[i], partial.sum[i], so_far) {
