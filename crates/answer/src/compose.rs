@@ -105,18 +105,18 @@ impl ComposedPassage {
         mut token: Option<u64>,
     ) -> Result<()> {
         let page_len = PAGE_TOKENS as u64;
-        let mut at = slots.start;
+        let (mut at, mut pages) = (slots.start, Vec::new());
         while at < slots.end {
             let page = at / page_len;
             let end = slots.end.min((page + 1) * page_len);
             let visible = (at % page_len) as usize..(end - page * page_len) as usize;
-            engine.compose(&mut self.sequence, segment, page, visible.clone())?;
+            pages.push((page, visible.clone()));
             self.blocks.push(BlockTokens { visible, first_token: token });
             self.reused_tokens += end - at;
             token = token.map(|t| t + end - at);
             at = end;
         }
-        Ok(())
+        Ok(engine.compose(&mut self.sequence, segment, &pages)?)
     }
 
     /// Attention mass per document token from mass per slot `[n_blocks * 64]`: (token, mass).

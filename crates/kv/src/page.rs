@@ -141,14 +141,16 @@ struct CacheLine([u8; 64]);
 pub struct PageBuf {
     shape: PageShape,
     dtype: Dtype,
+    sections: Sections,
     lines: Box<[CacheLine]>,
 }
 
 impl PageBuf {
     /// An all-zero page.
     pub fn new(shape: PageShape, dtype: Dtype) -> Self {
-        let n_lines = shape.page_bytes(dtype) / size_of::<CacheLine>();
-        Self { shape, dtype, lines: vec![CacheLine::zeroed(); n_lines].into_boxed_slice() }
+        let sections = Sections::of(shape, dtype);
+        let n_lines = sections.end / size_of::<CacheLine>();
+        Self { shape, dtype, sections, lines: vec![CacheLine::zeroed(); n_lines].into_boxed_slice() }
     }
 
     /// A page from its stored bytes, whose number must be exactly [`PageShape::page_bytes`].
@@ -211,8 +213,7 @@ impl PageBuf {
             Dtype::F32 => 4,
         };
         let row = self.shape.head_dim * value;
-        let (v_start, n_columns, n_heads) =
-            (self.sections().v, self.shape.row_values(), self.shape.n_kv_heads);
+        let (v_start, n_columns, n_heads) = (self.sections.v, self.shape.row_values(), self.shape.n_kv_heads);
         let (from, to) = (from.as_bytes(), self.as_bytes_mut());
         // `n` runs of 64 items, one of each slot.
         let mut copy = |start: usize, n: usize, bytes: usize| {
@@ -248,7 +249,7 @@ impl PageBuf {
 
     /// All that the page holds of a head: keys, their scales, values, their scales.
     pub fn head_bytes(&self, head: usize) -> [&[u8]; 4] {
-        let Sections { k_scales, v, v_scales, end } = self.sections();
+        let Sections { k_scales, v, v_scales, end } = self.sections;
         let n_heads = self.shape.n_kv_heads;
         [0..k_scales, k_scales..v, v..v_scales, v_scales..end].map(|section| {
             let len = section.len() / n_heads;
@@ -269,7 +270,7 @@ impl PageBuf {
 
     /// Key scales of a head of coded pages, `[key_groups, 64]`.
     pub fn k_scales(&self, head: usize) -> &[f32] {
-        self.scales(self.sections().k_scales, head, self.dtype.key_groups(self.shape.head_dim))
+        self.scales(self.sections.k_scales, head, self.dtype.key_groups(self.shape.head_dim))
     }
 
     /// `Int8` values of a head, `[16, head_dim, 4]`: four positions of a dimension in a word.
@@ -285,7 +286,7 @@ impl PageBuf {
 
     /// Value scales of a head of coded pages, `[64]`.
     pub fn v_scales(&self, head: usize) -> &[f32] {
-        self.scales(self.sections().v_scales, head, 1)
+        self.scales(self.sections.v_scales, head, 1)
     }
 
     /// `F32` keys of a head, `[head_dim, 64]`: position fastest.
@@ -339,12 +340,7 @@ impl PageBuf {
         };
         // Keys are a stack of [64] runs, values one of [64, head_dim] runs.
         self.zero_runs(0, self.shape.row_values(), value_bytes, slot)
-            && self.zero_runs(
-                self.sections().v,
-                self.shape.n_kv_heads,
-                value_bytes * self.shape.head_dim,
-                slot,
-            )
+            && self.zero_runs(self.sections.v, self.shape.n_kv_heads, value_bytes * self.shape.head_dim, slot)
     }
 
     /// Whether `n_runs` runs of 64 items of `unit` bytes are zero from item `slot` on.
@@ -379,10 +375,6 @@ impl PageBuf {
         self.as_bytes_mut()[start + index * 4..][..4].copy_from_slice(bytemuck::bytes_of(&scale));
     }
 
-    fn sections(&self) -> Sections {
-        Sections::of(self.shape, self.dtype)
-    }
-
     fn keys<T: Pod>(&self, dtype: Dtype, head: usize) -> &[T] {
         bytemuck::cast_slice(&self.as_bytes()[self.key_range(dtype, head)])
     }
@@ -403,13 +395,13 @@ impl PageBuf {
 
     fn key_range(&self, dtype: Dtype, head: usize) -> Range<usize> {
         self.check_view(dtype, head);
-        let len = self.sections().k_scales / self.shape.n_kv_heads;
+        let len = self.sections.k_scales / self.shape.n_kv_heads;
         head * len..(head + 1) * len
     }
 
     fn value_range(&self, dtype: Dtype, head: usize) -> Range<usize> {
         self.check_view(dtype, head);
-        let Sections { v, v_scales, .. } = self.sections();
+        let Sections { v, v_scales, .. } = self.sections;
         let len = (v_scales - v) / self.shape.n_kv_heads;
         v + head * len..v + (head + 1) * len
     }

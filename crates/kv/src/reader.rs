@@ -2,6 +2,7 @@
 //!
 //! Attend asks for pages; they come from the page cache or, in runs that lie together, by one read each.
 
+use std::io::IoSliceMut;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -134,7 +135,7 @@ impl Segment {
             return Ok(cached);
         }
         let mut rows = self.zeroed(layer)?;
-        self.read_into(span.offset, rows.as_bytes_mut())?;
+        self.read_into(span.offset, &mut [IoSliceMut::new(rows.as_bytes_mut())])?;
         self.admit(key, span, rows)
     }
 
@@ -174,22 +175,21 @@ impl Segment {
         for (layer, page) in self.header.layout.entries() {
             let (key, span) = self.locate(layer, page)?;
             let mut rows = self.zeroed(layer)?;
-            self.read_into(span.offset, rows.as_bytes_mut())?;
+            self.read_into(span.offset, &mut [IoSliceMut::new(rows.as_bytes_mut())])?;
             self.check(key, span, &rows)?;
         }
         Ok(())
     }
 
+    /// Pages that lie together, by one read that puts each where it stays.
     fn read_run(&self, run: &[Missing], found: &mut [Option<Arc<PageBuf>>]) -> Result<()> {
-        let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
-        let start = first.span.offset;
-        let mut bytes = vec![0; (last.span.offset + last.span.length - start) as usize];
-        self.read_into(start, &mut bytes)?;
-        for &Missing { slot, key, span } in run {
-            let mut rows = self.zeroed(key.layer)?;
-            let at = (span.offset - start) as usize;
-            rows.as_bytes_mut().copy_from_slice(&bytes[at..at + span.length as usize]);
-            found[slot] = Some(self.admit(key, span, rows)?);
+        let Some(first) = run.first() else { return Ok(()) };
+        let pages: Result<Vec<PageBuf>> = run.iter().map(|missing| self.zeroed(missing.key.layer)).collect();
+        let mut pages = pages?;
+        let mut bufs: Vec<_> = pages.iter_mut().map(|page| IoSliceMut::new(page.as_bytes_mut())).collect();
+        self.read_into(first.span.offset, &mut bufs)?;
+        for (&Missing { slot, key, span }, page) in run.iter().zip(pages) {
+            found[slot] = Some(self.admit(key, span, page)?);
         }
         Ok(())
     }
@@ -237,9 +237,9 @@ impl Segment {
         }
     }
 
-    fn read_into(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
-        fill(&self.shared, &*self.file.file()?, self.file.path(), offset, buf)?;
-        self.read.fetch_add(buf.len() as u64, Relaxed);
+    fn read_into(&self, offset: u64, bufs: &mut [IoSliceMut<'_>]) -> Result<()> {
+        let n = fill(&self.shared, &*self.file.file()?, self.file.path(), offset, bufs)?;
+        self.read.fetch_add(n, Relaxed);
         Ok(())
     }
 }
@@ -254,19 +254,24 @@ fn decode_tokens(path: &Path, offset: u64, bytes: &[u8]) -> Result<Box<[u32]>> {
 
 fn read_range(shared: &Shared, file: &dyn StoredFile, path: &Path, offset: u64, len: u64) -> Result<Vec<u8>> {
     let mut bytes = vec![0; len as usize];
-    fill(shared, file, path, offset, &mut bytes)?;
+    fill(shared, file, path, offset, &mut [IoSliceMut::new(&mut bytes)])?;
     Ok(bytes)
 }
 
-fn fill(shared: &Shared, file: &dyn StoredFile, path: &Path, offset: u64, buf: &mut [u8]) -> Result<()> {
-    let got = file.read_at(offset, buf).map_err(|source| io_error("read", path, source))?;
+/// Fills all of `bufs` and gives their length together.
+fn fill(
+    shared: &Shared,
+    file: &dyn StoredFile,
+    path: &Path,
+    offset: u64,
+    bufs: &mut [IoSliceMut<'_>],
+) -> Result<u64> {
+    let expected: u64 = bufs.iter().map(|buf| buf.len() as u64).sum();
+    let got = file.read_parts_at(offset, bufs).map_err(|source| io_error("read", path, source))? as u64;
     shared.reads.fetch_add(1, Relaxed);
-    shared.bytes_read.fetch_add(got as u64, Relaxed);
-    match got == buf.len() {
-        true => Ok(()),
-        false => {
-            let (expected, got) = (buf.len() as u64, got as u64);
-            Err(KvError::Truncated { path: path.into(), offset, expected, got })
-        }
+    shared.bytes_read.fetch_add(got, Relaxed);
+    match got == expected {
+        true => Ok(expected),
+        false => Err(KvError::Truncated { path: path.into(), offset, expected, got }),
     }
 }

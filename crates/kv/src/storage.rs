@@ -5,7 +5,7 @@
 //! synced. Nothing else.
 
 use std::fs::{self, OpenOptions};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -31,6 +31,18 @@ pub trait Storage: Send + Sync {
 pub trait StoredFile: Send + Sync {
     /// Fills `buf` from `offset` on; fewer bytes only at the end of the file.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
+    /// Fills one buffer after the other from `offset` on; fewer bytes only at the end of the file.
+    fn read_parts_at(&self, offset: u64, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let mut filled = 0;
+        for buf in bufs {
+            let got = self.read_at(offset + filled as u64, buf)?;
+            filled += got;
+            if got < buf.len() {
+                break;
+            }
+        }
+        Ok(filled)
+    }
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Makes the file's bytes and length durable; its name is the folder's.
     fn sync(&self) -> io::Result<()>;
@@ -82,6 +94,9 @@ impl Storage for Disk {
 
 struct DiskFile(fs::File);
 
+/// Buffers that one call fills: no system takes fewer than this, most take 1,024.
+const MOST_PARTS: usize = 256;
+
 impl StoredFile for DiskFile {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
@@ -91,6 +106,25 @@ impl StoredFile for DiskFile {
                 Ok(n) => filled += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn read_parts_at(&self, offset: u64, mut bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let mut filled = 0;
+        // Buffers that are full, or hold nothing, are let go: with none left nothing is asked for.
+        IoSliceMut::advance_slices(&mut bufs, 0);
+        while !bufs.is_empty() {
+            let at_once = bufs.len().min(MOST_PARTS);
+            match rustix::io::preadv(&self.0, &mut bufs[..at_once], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(n) => {
+                    filled += n;
+                    IoSliceMut::advance_slices(&mut bufs, n);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(filled)

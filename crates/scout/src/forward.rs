@@ -81,6 +81,26 @@ struct Tokens {
     own_pos: Vec<u64>,
 }
 
+/// What the layers of a pass use one after the other: memory that is new costs as much as some products.
+struct Buffers<O: Ops> {
+    /// Inputs of products, `[tokens, dim]`, and of a network's second one, `[tokens, hidden]`.
+    acts: O::Acts,
+    hidden: O::Acts,
+    qkv: Rows,
+    q: Rows,
+    k: Rows,
+    /// What attention gives, `[tokens, heads · head_dim]`.
+    mixed: Rows,
+    gate_up: Rows,
+}
+
+impl<O: Ops> Default for Buffers<O> {
+    fn default() -> Self {
+        let [qkv, q, k, mixed, gate_up] = <[Rows; 5]>::default();
+        Self { acts: O::Acts::default(), hidden: O::Acts::default(), qkv, q, k, mixed, gate_up }
+    }
+}
+
 pub struct Model<O: Ops> {
     pub(crate) ops: O,
     pub(crate) config: ModelConfig,
@@ -121,41 +141,35 @@ impl<O: Ops> Model<O> {
         &self,
         l: usize,
         x: &mut Rows,
+        buffers: &mut Buffers<O>,
         tokens: &Tokens,
         batches: &mut [Batch<'_>],
         gate: &mut Gate<'_>,
     ) -> Result<()> {
         let (c, layer, plan) = (&self.config, self.weights.layer(&self.ops, l)?, &self.plan[l]);
         let (q_dim, kv_dim) = (c.n_heads * c.head_dim, c.n_kv_heads * c.head_dim);
-        let n = x.n_rows();
+        let Buffers { acts, qkv, q, k, mixed, .. } = buffers;
 
-        let mut acts = O::Acts::default();
-        self.ops.norm(x, &layer.attention_norm, c.rms_eps, &mut acts);
-        let mut qkv = Rows::zeros(n, q_dim + 2 * kv_dim);
-        self.ops.matmul(&acts, &layer.wqkv, &mut qkv);
+        self.ops.norm(x, &layer.attention_norm, c.rms_eps, acts);
+        self.ops.matmul(acts, &layer.wqkv, qkv);
 
         if plan.qk_norm {
             // Rotation keeps the length of a head: the norm may go before it.
-            for row in 0..n {
+            for row in 0..qkv.n_rows() {
                 norm_heads(&mut qkv.row_mut(row)[..q_dim + kv_dim], c.head_dim, c.rms_eps);
             }
         }
-        let (mut q, mut k) = (Rows::zeros(n, q_dim), Rows::zeros(n, kv_dim));
-        for row in 0..n {
-            q.row_mut(row).copy_from_slice(&qkv.row(row)[..q_dim]);
-            k.row_mut(row).copy_from_slice(&qkv.row(row)[q_dim..q_dim + kv_dim]);
-        }
+        q.copy_columns(qkv, 0..q_dim);
+        k.copy_columns(qkv, q_dim..q_dim + kv_dim);
         let pos = if plan.reach.chunk().is_some() { &tokens.own_pos } else { &tokens.pos };
         if let Some(pairing) = plan.rope {
-            self.ops.rope(&mut k, c.head_dim, &self.rope, pairing, pos);
+            self.ops.rope(k, c.head_dim, &self.rope, pairing, pos);
         }
-        let mut row = 0;
-        for batch in batches.iter_mut() {
-            for _ in batch.ids {
-                let v = &qkv.row(row)[q_dim + kv_dim..];
-                batch.sequence.write(l, tokens.pos[row], k.row(row), v)?;
-                row += 1;
-            }
+        let mut first = 0;
+        for batch in batches.iter_mut().filter(|batch| !batch.ids.is_empty()) {
+            let rows = first..first + batch.ids.len();
+            first = rows.end;
+            batch.sequence.write(l, tokens.pos[rows.start], rows, k, (qkv, q_dim + kv_dim))?;
         }
         if let Some(temperature) = plan.temperature {
             for (row, &pos) in tokens.pos.iter().enumerate() {
@@ -164,10 +178,9 @@ impl<O: Ops> Model<O> {
             }
         }
 
-        let mut mixed = Rows::zeros(n, q_dim);
-        self.attend(l, &q, pos, batches, &mut mixed, gate)?;
-        self.ops.activations(&mixed, &mut acts);
-        self.ops.matmul_add(&acts, &layer.wo, x);
+        self.attend(l, q, pos, batches, mixed, gate)?;
+        self.ops.activations(mixed, acts);
+        self.ops.matmul_add(acts, &layer.wo, x);
         Ok(())
     }
 
@@ -224,21 +237,26 @@ impl<O: Ops> Model<O> {
     }
 
     /// x += FFN(norm(x)): one dense network, or the shared expert and those each token is routed to.
-    fn feed_forward(&self, l: usize, x: &mut Rows, gate: &mut Gate<'_>) -> Result<()> {
+    fn feed_forward(
+        &self,
+        l: usize,
+        x: &mut Rows,
+        buffers: &mut Buffers<O>,
+        gate: &mut Gate<'_>,
+    ) -> Result<()> {
         let layer = self.weights.layer(&self.ops, l)?;
-        let mut acts = O::Acts::default();
-        self.ops.norm(x, &layer.ffn_norm, self.config.rms_eps, &mut acts);
+        self.ops.norm(x, &layer.ffn_norm, self.config.rms_eps, &mut buffers.acts);
         let (router, shared) = match &layer.feed_forward {
             FeedForward::Dense(network) => {
-                self.hidden(network, &mut acts, None);
-                self.ops.matmul_add(&acts, &network.w_down, x);
+                self.hidden(network, buffers, None);
+                self.ops.matmul_add(&buffers.hidden, &network.w_down, x);
                 return Ok(());
             }
             FeedForward::Routed { router, shared } => (router, shared),
         };
         let input = x.clone();
-        self.hidden(shared, &mut acts, None);
-        self.ops.matmul_add(&acts, &shared.w_down, x);
+        self.hidden(shared, buffers, None);
+        self.ops.matmul_add(&buffers.hidden, &shared.w_down, x);
         let routed =
             route(&input, &layer.ffn_norm, self.config.rms_eps, router, self.weights.experts.active());
         // Tokens are grouped by expert: an expert's weights are read once for all of them.
@@ -249,10 +267,10 @@ impl<O: Ops> Model<O> {
             for (at, token) in tokens.iter().enumerate() {
                 own.row_mut(at).copy_from_slice(input.row(token.row));
             }
-            self.ops.norm(&own, &layer.ffn_norm, self.config.rms_eps, &mut acts);
+            self.ops.norm(&own, &layer.ffn_norm, self.config.rms_eps, &mut buffers.acts);
             let scores: Vec<f32> = tokens.iter().map(|token| token.score).collect();
-            self.hidden(&network, &mut acts, Some(&scores));
-            self.ops.matmul(&acts, &network.w_down, &mut own);
+            self.hidden(&network, buffers, Some(&scores));
+            self.ops.matmul(&buffers.hidden, &network.w_down, &mut own);
             for (at, token) in tokens.iter().enumerate() {
                 x.row_mut(token.row).iter_mut().zip(own.row(at)).for_each(|(x, y)| *x += y);
             }
@@ -260,15 +278,15 @@ impl<O: Ops> Model<O> {
         Ok(())
     }
 
-    /// acts = silu(s · Wgate · acts) * (s · Wup · acts): a score multiplies the network's input, and gate and up are
+    /// hidden = silu(s · Wgate · acts) * (s · Wup · acts): a score multiplies the network's input, and gate and up are
     /// linear, so that it may be applied to their outputs.
-    fn hidden(&self, network: &Network<O>, acts: &mut O::Acts, scores: Option<&[f32]>) {
-        let mut gate_up = Rows::default();
-        self.ops.matmul(acts, &network.w_gate_up, &mut gate_up);
+    fn hidden(&self, network: &Network<O>, buffers: &mut Buffers<O>, scores: Option<&[f32]>) {
+        let Buffers { acts, gate_up, hidden, .. } = buffers;
+        self.ops.matmul(acts, &network.w_gate_up, gate_up);
         for (row, score) in scores.into_iter().flatten().enumerate() {
             gate_up.row_mut(row).iter_mut().for_each(|x| *x *= score);
         }
-        self.ops.swiglu(&gate_up, acts);
+        self.ops.swiglu(gate_up, hidden);
     }
 
     fn logits(&self, x: &Rows, batches: &[Batch<'_>]) -> Result<Rows> {
@@ -337,9 +355,10 @@ impl<O: Ops> Run for Model<O> {
         let tokens = self.admit(batches)?;
         let mut x = Rows::zeros(tokens.ids.len(), self.config.dim);
         self.ops.embed(self.weights.embedding(&self.ops)?, &tokens.ids, &mut x);
+        let mut buffers = Buffers::default();
         for l in 0..self.config.n_layers {
-            self.attention(l, &mut x, &tokens, batches, gate)?;
-            self.feed_forward(l, &mut x, gate)?;
+            self.attention(l, &mut x, &mut buffers, &tokens, batches, gate)?;
+            self.feed_forward(l, &mut x, &mut buffers, gate)?;
             gate(Reached::Layer)?;
         }
         self.logits(&x, batches)

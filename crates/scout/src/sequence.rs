@@ -5,9 +5,13 @@
 //! so that nothing of it is kept for those layers.
 
 use crate::{Engine, Error, Result, Stream, plan::Reach};
-use compute::KvBlock;
+use compute::{KvBlock, Rows};
 use kv::{Dtype, PAGE_TOKENS, PageBuf, PageShape, RowKind, Segment, SegmentId, StoredLayer};
+use rayon::prelude::*;
 use std::{ops::Range, sync::Arc};
+
+/// Fewer rows than this are written by the thread that has them.
+const SERIAL_ROWS: usize = 32;
 
 /// One page of every layer that sees everything, put at `first_pos`.
 #[derive(Clone)]
@@ -185,12 +189,34 @@ impl Sequence {
         self.reaches.is_empty()
     }
 
-    /// Writes one token's K (turned to its position) and V, each `[n_kv_heads * head_dim]`, at `pos` of `layer`.
-    pub fn write(&mut self, layer: usize, pos: u64, k: &[f32], v: &[f32]) -> Result<()> {
-        let slot = (pos - self.tail_start) as usize;
+    /// Writes the K (turned to their positions) and V of consecutive tokens from `pos` on at `layer`: rows of `k`, and of
+    /// `v` from column `v_from` on, from row `first` on.
+    ///
+    /// Errors: [`Error::Kv`] for a value that cannot be stored; other rows may have been written.
+    pub(crate) fn write(
+        &mut self,
+        layer: usize,
+        pos: u64,
+        rows: Range<usize>,
+        k: &Rows,
+        (v, v_from): (&Rows, usize),
+    ) -> Result<()> {
+        let start = (pos - self.tail_start) as usize;
+        let end = start + rows.len();
         let tail = &mut self.tail[layer];
-        tail.pages[slot / PAGE_TOKENS - tail.first_page].write_row(slot % PAGE_TOKENS, k, v)?;
-        Ok(())
+        let first_page = start / PAGE_TOKENS;
+        let pages = first_page - tail.first_page..end.div_ceil(PAGE_TOKENS) - tail.first_page;
+        let write = |(at, page): (usize, &mut PageBuf)| {
+            let page_start = (first_page + at) * PAGE_TOKENS;
+            (start.max(page_start)..end.min(page_start + PAGE_TOKENS)).try_for_each(|slot| {
+                let row = rows.start + slot - start;
+                page.write_row(slot - page_start, k.row(row), &v.row(row)[v_from..])
+            })
+        };
+        if rows.len() < SERIAL_ROWS {
+            return Ok(tail.pages[pages].iter_mut().enumerate().try_for_each(write)?);
+        }
+        Ok(tail.pages[pages].par_iter_mut().enumerate().try_for_each(write)?)
     }
 
     /// The blocks of `layer` in position order: composed pages first, or where the layer is chunked the tail alone,
@@ -282,21 +308,24 @@ fn isolated(segment: &Segment) -> Result<()> {
 }
 
 impl Engine {
-    /// Composes slots `visible` of page `page` of a segment behind what the sequence already holds; the other slots
-    /// of the page are masked.
+    /// Composes slots of a segment's pages, `(page, visible)` in order, behind what the sequence already holds; the other
+    /// slots of a page are masked. Pages are read and checked on all threads.
     ///
-    /// Errors: [`Error::ExactRows`] for rows that are valid elsewhere.
+    /// Errors: [`Error::ExactRows`] for rows that are valid elsewhere, [`Error::Kv`].
     pub fn compose(
         &self,
         sequence: &mut Sequence,
         segment: &Segment,
-        page: u64,
-        visible: Range<usize>,
+        pages: &[(u64, Range<usize>)],
     ) -> Result<()> {
         isolated(segment)?;
-        // Isolated rows are computed right behind the header.
-        let computed_at = (self.header().ids.len() + page as usize * PAGE_TOKENS) as u64;
-        sequence.compose(segment.pages(self.stored_layers(), &[page])?, visible, computed_at);
+        let read = |(page, _): &(u64, Range<usize>)| segment.pages(self.stored_layers(), &[*page]);
+        let read: Vec<Vec<Arc<PageBuf>>> = pages.par_iter().map(read).collect::<kv::Result<_>>()?;
+        for ((page, visible), rows) in pages.iter().zip(read) {
+            // Isolated rows are computed right behind the header.
+            let computed_at = (self.header().ids.len() + *page as usize * PAGE_TOKENS) as u64;
+            sequence.compose(rows, visible.clone(), computed_at);
+        }
         Ok(())
     }
 }

@@ -19,7 +19,7 @@ const fn value_at(dim: usize, slot: usize, head_dim: usize) -> usize {
 impl PageBuf {
     pub(super) fn write_head_int8(&mut self, head: usize, slot: usize, k: &[f32], v: &[f32]) {
         let (sections, n_groups, head_dim) =
-            (self.sections(), self.dtype.key_groups(self.shape.head_dim), v.len());
+            (self.sections, self.dtype.key_groups(self.shape.head_dim), v.len());
         for (group, k) in k.chunks(KEY_GROUP).enumerate() {
             let scale = int8_scale(k);
             let keys = self.keys_mut::<i8>(Dtype::Int8, head);
@@ -48,7 +48,7 @@ impl PageBuf {
 
     pub(super) fn copy_row_int8(&mut self, slot: usize, from: &Self, from_slot: usize) {
         let (sections, head_dim, n_groups) =
-            (self.sections(), self.shape.head_dim, self.dtype.key_groups(self.shape.head_dim));
+            (self.sections, self.shape.head_dim, self.dtype.key_groups(self.shape.head_dim));
         for head in 0..self.shape.n_kv_heads {
             let keys = self.keys_mut::<i8>(Dtype::Int8, head);
             for dim in 0..head_dim {
@@ -68,7 +68,7 @@ impl PageBuf {
     }
 
     pub(super) fn is_zero_from_int8(&self, slot: usize) -> bool {
-        let (sections, shape) = (self.sections(), self.shape);
+        let (sections, shape) = (self.sections, self.shape);
         let values_are_zero = |head: usize| {
             let values = self.v_codes(head);
             (slot..PAGE_TOKENS)

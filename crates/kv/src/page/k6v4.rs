@@ -120,13 +120,13 @@ impl PageBuf {
     }
 
     fn set_scales_k6v4(&mut self, head: usize, slot: usize, k_scale: f32, v_scale: f32) {
-        let sections = self.sections();
+        let sections = self.sections;
         self.set_scale(sections.k_scales, head * PAGE_TOKENS + slot, k_scale);
         self.set_scale(sections.v_scales, head * PAGE_TOKENS + slot, v_scale);
     }
 
     pub(super) fn is_zero_from_k6v4(&self, slot: usize) -> bool {
-        let (sections, PageShape { n_kv_heads, head_dim }) = (self.sections(), self.shape);
+        let (sections, PageShape { n_kv_heads, head_dim }) = (self.sections, self.shape);
         let codes_are_zero = |head: usize| {
             let (keys, values) = (self.k_packed(head), self.v_packed(head));
             let of_slot = |slot| {

@@ -108,7 +108,7 @@ fn exact_rows_go_nowhere_but_behind_their_prefix() {
     }
     let mut sequence = engine.sequence().unwrap();
     let exact = opened(&store, &chain[1..]);
-    assert!(matches!(engine.compose(&mut sequence, &exact[0], 0, 0..1), Err(Error::ExactRows { .. })));
+    assert!(matches!(engine.compose(&mut sequence, &exact[0], &[(0, 0..1)]), Err(Error::ExactRows { .. })));
     assert!(matches!(sequence.stream(exact, &[]), Err(Error::ExactRows { .. })));
 
     // Isolated rows of the same tokens have another name, and are no link of a chain.

@@ -54,9 +54,9 @@ impl StoredContext {
         let mut sequence = engine.sequence()?;
         for id in &self.segments {
             let segment = store.open_segment(id)?.context("a segment of the measurement is gone")?;
-            for page in 0..segment.n_pages() {
-                engine.compose(&mut sequence, &segment, page, 0..segment.used_slots(page))?;
-            }
+            let pages: Vec<_> =
+                (0..segment.n_pages()).map(|page| (page, 0..segment.used_slots(page))).collect();
+            engine.compose(&mut sequence, &segment, &pages)?;
         }
         Ok(Restored { sequence, bytes_read: store.counters().bytes_read })
     }
