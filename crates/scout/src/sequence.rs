@@ -320,8 +320,11 @@ impl Engine {
     ) -> Result<()> {
         isolated(segment)?;
         let read = |(page, _): &(u64, Range<usize>)| segment.pages(self.stored_layers(), &[*page]);
-        let read: Vec<Vec<Arc<PageBuf>>> = pages.par_iter().map(read).collect::<kv::Result<_>>()?;
-        for ((page, visible), rows) in pages.iter().zip(read) {
+        // A pool's only thread may be busy for minutes, with a pass over millions of tokens.
+        let alone = rayon::current_num_threads() == 1;
+        let read: kv::Result<Vec<Vec<Arc<PageBuf>>>> =
+            if alone { pages.iter().map(read).collect() } else { pages.par_iter().map(read).collect() };
+        for ((page, visible), rows) in pages.iter().zip(read?) {
             // Isolated rows are computed right behind the header.
             let computed_at = (self.header().ids.len() + *page as usize * PAGE_TOKENS) as u64;
             sequence.compose(rows, visible.clone(), computed_at);
