@@ -243,8 +243,13 @@ impl<const R: usize, const FORM: u8> Kernel for ManyRows<'_, R, FORM> {
                 let terms = [from_ref(a.1), from_ref(b.1), from_ref(c.1), from_ref(d.1)];
                 block.add::<L, 4, 1, FORM>(l, of.clone(), terms, [a.0, b.0, c.0, d.0], sums, ask_nothing);
             }
+            let (twos, rest) = rest.as_chunks::<2>();
+            for &[a, b] in twos {
+                let terms = [from_ref(a.1), from_ref(b.1)];
+                block.add::<L, 2, 1, FORM>(l, of.clone(), terms, [a.0, b.0], sums, ask_nothing);
+            }
             for &(row, term) in rest {
-                block.add::<L, 1, 1, FORM>(l, of.clone(), [from_ref(term)], [row], sums, ask_nothing);
+                block.add::<L, 1, 2, FORM>(l, of.clone(), [from_ref(term)], [row], sums, ask_nothing);
             }
         }
     }

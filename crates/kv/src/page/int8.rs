@@ -22,16 +22,19 @@ impl PageBuf {
             (self.sections, self.dtype.key_groups(self.shape.head_dim), v.len());
         for (group, k) in k.chunks(KEY_GROUP).enumerate() {
             let scale = int8_scale(k);
+            let codes = int8_codes(k, scale);
             let keys = self.keys_mut::<i8>(Dtype::Int8, head);
-            for (dim, &x) in (group * KEY_GROUP..).zip(k) {
-                keys[key_at(dim, slot)] = int8_code(x, scale);
+            for (dim, codes) in (group * KEY_GROUP..).step_by(WORD).zip(codes[..k.len()].chunks(WORD)) {
+                keys[key_at(dim, slot)..][..codes.len()].copy_from_slice(codes);
             }
             self.set_scale(sections.k_scales, (head * n_groups + group) * PAGE_TOKENS + slot, scale);
         }
         let scale = int8_scale(v);
         let values = self.values_mut::<i8>(Dtype::Int8, head);
-        for (dim, &x) in v.iter().enumerate() {
-            values[value_at(dim, slot, head_dim)] = int8_code(x, scale);
+        for (group, v) in v.chunks(KEY_GROUP).enumerate() {
+            for (dim, code) in (group * KEY_GROUP..).zip(&int8_codes(v, scale)[..v.len()]) {
+                values[value_at(dim, slot, head_dim)] = *code;
+            }
         }
         self.set_scale(sections.v_scales, head * PAGE_TOKENS + slot, scale);
     }
@@ -92,12 +95,16 @@ fn int8_scale(row: &[f32]) -> f32 {
     row.iter().fold(0.0f32, |max, x| max.max(x.abs())) / CODE_MAX
 }
 
-/// `x / scale`, rounded half to even and kept within ±127, which only a subnormal scale can overstep.
-fn int8_code(x: f32, scale: f32) -> i8 {
-    if scale == 0.0 {
-        return 0;
+/// `x / scale`, rounded half to even and kept within ±127, which only a subnormal scale can overstep; of at most
+/// [`KEY_GROUP`] values.
+fn int8_codes(row: &[f32], scale: f32) -> [i8; KEY_GROUP] {
+    let mut codes = [0; KEY_GROUP];
+    if scale != 0.0 {
+        for (code, &x) in codes.iter_mut().zip(row) {
+            *code = nearest(x / scale).clamp(-CODE_MAX, CODE_MAX) as i8;
+        }
     }
-    nearest(x / scale).clamp(-CODE_MAX, CODE_MAX) as i8
+    codes
 }
 
 /// The nearest integer, half to even, of |x| below 2²²: `f32::round_ties_even` is a call into the C library on plain x86-64.

@@ -71,6 +71,8 @@ struct Attend<'a> {
     padded_dim: usize,
     /// Of all pages.
     dtype: kv::Dtype,
+    /// Pages that a task of few rows walks itself; more of them are shared out.
+    share: usize,
 }
 
 pub(super) fn attend(
@@ -104,7 +106,10 @@ impl<'a> Attend<'a> {
         // Without pages there is nothing that has a type.
         let page = groups.iter().find_map(|group| group.blocks.first());
         let dtype = page.map_or(kv::Dtype::Int8, |block| block.page.dtype());
-        Self { isa, spec, q, groups, padded_dim: spec.head_dim.next_multiple_of(LANES), dtype }
+        let n_pages = |group: &AttendGroup<'_>| group.blocks.len() * group.rows.len().div_ceil(TILE_ROWS);
+        let n_pages = groups.iter().map(n_pages).sum::<usize>() * spec.n_kv_heads;
+        let share = n_pages.div_ceil(THREAD_TASKS * rayon::current_num_threads()).max(TASK_PAGES);
+        Self { isa, spec, q, groups, padded_dim: spec.head_dim.next_multiple_of(LANES), dtype, share }
     }
 
     fn tasks(&self) -> Vec<Task> {
@@ -151,9 +156,8 @@ impl<'a> Attend<'a> {
             merged(number, page, total);
         };
         let n_pages = self.groups[task.group].blocks.len();
-        if task.rows.len() < SPLIT_ROWS && n_pages >= 2 * TASK_PAGES {
-            let n_tasks = (THREAD_TASKS * rayon::current_num_threads()).div_ceil(self.spec.n_kv_heads);
-            let per_task = n_pages.div_ceil(n_tasks).max(TASK_PAGES);
+        if task.rows.len() < SPLIT_ROWS && n_pages > self.share {
+            let per_task = n_pages.div_ceil(n_pages.div_ceil(self.share));
             let starts: Vec<usize> = (0..n_pages).step_by(per_task).collect();
             let reduce = |&start: &usize| {
                 let (mut queries, mut scratch) = (self.queries(task), PageScratch::default());

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::PAGE_LEN;
-use crate::int8::exp::exp;
+use crate::int8::exp::exp_below;
 use crate::simd::{LANES, Lanes};
 
 /// The largest score that is seen; −∞ where none is. Scores outside `seen` become −∞.
@@ -34,7 +34,7 @@ pub(super) fn weights<L: Lanes>(l: L, scores: &mut [f32; PAGE_LEN], max: f32, se
     let whole = *seen == (0..PAGE_LEN);
     let mut sum = l.splat(0.0);
     for (v, vector) in scores.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-        let weights = exp(l, l.sub(l.load(vector), l.splat(max)));
+        let weights = exp_below(l, l.sub(l.load(vector), l.splat(max)));
         l.store(weights, vector);
         sum = if v == 0 { weights } else { l.add(sum, weights) };
     }
