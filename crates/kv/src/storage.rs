@@ -94,9 +94,6 @@ impl Storage for Disk {
 
 struct DiskFile(fs::File);
 
-/// Buffers that one call fills: no system takes fewer than this, most take 1,024.
-const MOST_PARTS: usize = 256;
-
 impl StoredFile for DiskFile {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
@@ -116,8 +113,8 @@ impl StoredFile for DiskFile {
         // Buffers that are full, or hold nothing, are let go: with none left nothing is asked for.
         IoSliceMut::advance_slices(&mut bufs, 0);
         while !bufs.is_empty() {
-            let at_once = bufs.len().min(MOST_PARTS);
-            match rustix::io::preadv(&self.0, &mut bufs[..at_once], offset + filled as u64) {
+            // As many buffers as the system takes at once.
+            match rustix::io::preadv(&self.0, bufs, offset + filled as u64) {
                 Ok(0) => break,
                 Ok(n) => {
                     filled += n;
@@ -140,5 +137,34 @@ impl StoredFile for DiskFile {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_filled_one_after_the_other_to_the_end_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let bytes: Vec<u8> = (0..10_000u32).map(|i| (i * 31 % 251) as u8).collect();
+        fs::write(&path, &bytes).unwrap();
+        let file = Disk.open(&path).unwrap();
+        // More parts than a system takes at once, empty ones among them.
+        for (n_parts, offset, got) in [(3000, 0, 6000), (3000, 7001, 2999), (1, 10_000, 0), (0, 0, 0)] {
+            let mut parts = vec![[0u8; 4]; n_parts];
+            let mut bufs: Vec<IoSliceMut<'_>> = Vec::new();
+            for (i, part) in parts.iter_mut().enumerate() {
+                bufs.push(IoSliceMut::new(&mut part[..i % 3 * 3 / 2]));
+            }
+            let lengths: Vec<usize> = bufs.iter().map(|buf| buf.len()).collect();
+            let expected = got.min(lengths.iter().sum());
+            assert_eq!(file.read_parts_at(offset, &mut bufs).unwrap(), expected, "{n_parts} from {offset}");
+            let read: Vec<u8> =
+                parts.iter().zip(lengths).flat_map(|(part, len)| part[..len].to_vec()).collect();
+            assert_eq!(read[..expected], bytes[offset as usize..][..expected]);
+            assert!(read[expected..].iter().all(|&byte| byte == 0));
+        }
     }
 }

@@ -83,7 +83,7 @@ struct Tokens {
 
 /// What the layers of a pass use one after the other: memory that is new costs as much as some products.
 struct Buffers<O: Ops> {
-    /// Inputs of products, `[tokens, dim]`, and of a network's second one, `[tokens, hidden]`.
+    /// Inputs of products, `[tokens, dim]` or what attention gave, and of a network's second one, `[tokens, hidden]`.
     acts: O::Acts,
     hidden: O::Acts,
     qkv: Rows,

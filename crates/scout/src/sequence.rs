@@ -189,8 +189,8 @@ impl Sequence {
         self.reaches.is_empty()
     }
 
-    /// Writes the K (turned to their positions) and V of consecutive tokens from `pos` on at `layer`: rows of `k`, and of
-    /// `v` from column `v_from` on, from row `first` on.
+    /// Writes the K (turned to their positions) and V of consecutive tokens from `pos` on at `layer`: rows `rows` of `k`, and
+    /// of `v` from column `v_from` on.
     ///
     /// Errors: [`Error::Kv`] for a value that cannot be stored; other rows may have been written.
     pub(crate) fn write(
@@ -216,7 +216,8 @@ impl Sequence {
         if rows.len() < SERIAL_ROWS {
             return Ok(tail.pages[pages].iter_mut().enumerate().try_for_each(write)?);
         }
-        Ok(tail.pages[pages].par_iter_mut().enumerate().try_for_each(write)?)
+        let written: Vec<kv::Result<()>> = tail.pages[pages].par_iter_mut().enumerate().map(write).collect();
+        Ok(written.into_iter().collect::<kv::Result<()>>()?)
     }
 
     /// The blocks of `layer` in position order: composed pages first, or where the layer is chunked the tail alone,
@@ -320,14 +321,11 @@ impl Engine {
     ) -> Result<()> {
         isolated(segment)?;
         let read = |(page, _): &(u64, Range<usize>)| segment.pages(self.stored_layers(), &[*page]);
-        // A pool's only thread may be busy for minutes, with a pass over millions of tokens.
-        let alone = rayon::current_num_threads() == 1;
-        let read: kv::Result<Vec<Vec<Arc<PageBuf>>>> =
-            if alone { pages.iter().map(read).collect() } else { pages.par_iter().map(read).collect() };
-        for ((page, visible), rows) in pages.iter().zip(read?) {
+        let read: Vec<kv::Result<Vec<Arc<PageBuf>>>> = pages.par_iter().map(read).collect();
+        for ((page, visible), rows) in pages.iter().zip(read) {
             // Isolated rows are computed right behind the header.
             let computed_at = (self.header().ids.len() + *page as usize * PAGE_TOKENS) as u64;
-            sequence.compose(rows, visible.clone(), computed_at);
+            sequence.compose(rows?, visible.clone(), computed_at);
         }
         Ok(())
     }

@@ -13,16 +13,21 @@ const LN2_LOW: f32 = -2.121_944_4e-4;
 /// Taylor coefficients 1/7! … 1/2!. On |r| ≤ ln 2 / 2 the next term is 5e-9.
 const COEFFICIENTS: [f32; 6] = [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5];
 
-/// `exp(x)`, of at most [`HIGHEST`].
+/// `exp(x)`. Relative error below 3e-7.
 #[inline(always)]
 pub(super) fn exp<L: Lanes>(l: L, x: L::F) -> L::F {
-    exp_below(l, l.min(x, l.splat(HIGHEST)))
+    within_range(l, l.min(l.max(x, l.splat(LOWEST)), l.splat(HIGHEST)))
 }
 
-/// `exp(x)` of x ≤ [`HIGHEST`]: x = n·ln 2 + r, exp(x) = 2ⁿ·exp(r). Relative error below 3e-7.
+/// The same of x ≤ [`HIGHEST`].
 #[inline(always)]
 pub(super) fn exp_below<L: Lanes>(l: L, x: L::F) -> L::F {
-    let x = l.max(x, l.splat(LOWEST));
+    within_range(l, l.max(x, l.splat(LOWEST)))
+}
+
+/// x = n·ln 2 + r, exp(x) = 2ⁿ·exp(r).
+#[inline(always)]
+fn within_range<L: Lanes>(l: L, x: L::F) -> L::F {
     let magic = l.fma(x, l.splat(std::f32::consts::LOG2_E), l.splat(MAGIC));
     let n = l.sub(magic, l.splat(MAGIC));
     let r = l.fnma(n, l.splat(LN2_LOW), l.fnma(n, l.splat(LN2_HIGH), x));

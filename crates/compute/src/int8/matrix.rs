@@ -175,6 +175,7 @@ fn locate<'a, 'b>(parts: &'b [&'a Tensor<'a>], mut row: usize) -> (&'b Tensor<'a
 
 fn place_row(groups: &[Group], lane: usize, nibbles: bool, lines: &mut [Line], scales: &mut [[f32; LANES]]) {
     let per_group = if nibbles { LINES / 2 } else { LINES };
+    assert_eq!(groups.len() * per_group, lines.len(), "a row's groups");
     let of_groups = lines.chunks_exact_mut(per_group).zip(scales.chunks_exact_mut(2));
     for (group, (lines, scales)) in groups.iter().zip(of_groups) {
         (scales[0][lane], scales[1][lane]) = (group.d, group.m);

@@ -11,6 +11,10 @@
 //! who left, for it is writing to them: a copy of every tail at every step would be the price of giving them back, and a
 //! cancelled question is never asked on.
 //!
+//! They run inside a thread pool of their own. A pass shares out work some two hundred times: from outside a pool its thread
+//! would hand each of them over and sleep until it is woken. And were the pool anybody else's, a thread that waits for a
+//! part of other work (the packing of weights, say, behind a lock that the pass needs too) might take up a pass meanwhile.
+//!
 //! - `call`: one caller's steps, cut into tiles; - `queue`: whose tiles go into the next pass; - `pass`: runs them, and
 //!   keeps one caller's failure from the others; - `priority`: when prefill may run; - `question`: the callers' side.
 
@@ -33,6 +37,7 @@ use crate::{
 use call::Call;
 use pass::{Failure, Outcome};
 use queue::{CallId, Queue};
+use rayon::ThreadPoolBuilder;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -78,9 +83,14 @@ impl Scheduler {
     /// Errors: [`Error::Thread`].
     pub(crate) fn start(run: Arc<dyn Run>) -> Result<Self> {
         let shared = Arc::<Shared>::default();
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(rayon::current_num_threads())
+            .thread_name(|thread| format!("pass-{thread}"))
+            .build();
+        let pool = pool.map_err(|error| Error::Thread { source: std::io::Error::other(error) })?;
         let passes = Builder::new().name("passes".into()).spawn({
             let shared = shared.clone();
-            move || shared.run_passes(&*run)
+            move || pool.install(|| shared.run_passes(&*run))
         });
         let passes = passes.map_err(|source| Error::Thread { source })?;
         Ok(Self { shared, passes: Some(passes) })

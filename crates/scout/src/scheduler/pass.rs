@@ -40,11 +40,8 @@ fn attempt_alone(run: &dyn Run, call: &mut (CallId, Call)) -> Outcome {
 }
 
 fn attempt(run: &dyn Run, calls: &mut [(CallId, Call)]) -> Outcome {
-    // A pass shares out work some two hundred times. From within the pool each of them costs little; from outside this
-    // thread would hand the work over and sleep until it is woken, every time.
-    let in_pool = || rayon::scope(|_| forward(run, calls));
-    // It changes nothing but the sequences, and those are put back to where they were.
-    let failure = match catch_unwind(AssertUnwindSafe(in_pool)) {
+    // A pass changes nothing but the sequences, and those are put back to where they were.
+    let failure = match catch_unwind(AssertUnwindSafe(|| forward(run, calls))) {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => Failure::Error(error),
         Err(payload) => Failure::Panic(payload),

@@ -10,7 +10,7 @@ use crate::{
 use compute::Rows;
 use kv::{Dtype, PAGE_TOKENS, PageShape};
 use std::{
-    sync::{Arc, mpsc},
+    sync::{Arc, Barrier, mpsc},
     thread::{self, JoinHandle},
 };
 
@@ -169,6 +169,28 @@ fn alone(ids: &[u32]) -> Vec<f32> {
     let bench = Bench::new();
     let question = bench.scheduler.register("alone");
     bench.step(question, &Cancel::default(), ids).1.unwrap()
+}
+
+/// Who packs weights holds a lock and waits for the common pool; a pass that waits for the lock must not wait in that pool.
+#[test]
+fn a_pass_runs_while_all_threads_of_the_common_pool_wait_for_it() {
+    let bench = Bench::new();
+    let question = bench.scheduler.register("asker");
+    let (ended, end) = mpsc::channel::<()>();
+    let end = Mutex::new(end);
+    let waits = rayon::current_num_threads();
+    let all_wait = Barrier::new(waits + 1);
+    let wait = || {
+        all_wait.wait();
+        end.lock().unwrap().recv().unwrap();
+    };
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| rayon::broadcast(|_| wait()));
+        all_wait.wait();
+        assert_eq!(bench.step(question, &Cancel::default(), &[1, 2]).1.unwrap(), alone(&[1, 2]));
+        (0..waits).for_each(|_| ended.send(()).unwrap());
+        assert_eq!(waiting.join().unwrap().len(), waits);
+    });
 }
 
 #[test]

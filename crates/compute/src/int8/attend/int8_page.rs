@@ -21,7 +21,7 @@ use crate::int8::matrix::LINES;
 use crate::simd::{Kernel, LANES, Lanes, prefetch};
 use crate::{KvBlock, PAGE_LEN};
 
-/// Queries that go through all three steps before the next ones do: what they need lies in the first cache.
+/// Queries that go through all steps before the next ones do: what they need lies in the first cache.
 const AT_A_TIME: usize = 24;
 
 /// Computes a page's [`Partial`] for some queries.

@@ -27,15 +27,17 @@ use self::queries::Queries;
 use crate::simd::{Isa, LANES, Scatter, prefetch};
 use crate::{AttendGroup, AttendSpec, PAGE_LEN, Rows};
 
-/// Query rows that go through the pages together.
+/// Query rows that go through the pages together: twice as many where mass is wanted, which is added tile by tile, so that
+/// its bits hang on their size.
 const TILE_ROWS: usize = 16;
+const MASS_TILE_ROWS: usize = 32;
 /// Vectors in one line of 64 positions.
 const PAGE_VECTORS: usize = PAGE_LEN / LANES;
 /// With fewer query rows than this, pages are shared out to threads instead of rows.
 const SPLIT_ROWS: usize = 8;
-/// Pages per task when pages are shared out, at least.
+/// Pages that a task walks itself, whatever the number of threads.
 const TASK_PAGES: usize = 4;
-/// Tasks for each thread when pages are shared out, at most.
+/// Tasks for each thread that pages are shared out for, about.
 const THREAD_TASKS: usize = 8;
 
 /// Some rows of a group and the query heads of one KV head.
@@ -101,12 +103,17 @@ pub(super) fn attend(
     }
 }
 
+fn tile_rows(group: &AttendGroup<'_>) -> usize {
+    if group.mass.is_some() { MASS_TILE_ROWS } else { TILE_ROWS }
+}
+
 impl<'a> Attend<'a> {
     fn new(isa: Isa, spec: &'a AttendSpec<'a>, q: &'a Rows, groups: &'a [AttendGroup<'a>]) -> Self {
         // Without pages there is nothing that has a type.
         let page = groups.iter().find_map(|group| group.blocks.first());
         let dtype = page.map_or(kv::Dtype::Int8, |block| block.page.dtype());
-        let n_pages = |group: &AttendGroup<'_>| group.blocks.len() * group.rows.len().div_ceil(TILE_ROWS);
+        let n_pages =
+            |group: &AttendGroup<'_>| group.blocks.len() * group.rows.len().div_ceil(tile_rows(group));
         let n_pages = groups.iter().map(n_pages).sum::<usize>() * spec.n_kv_heads;
         let share = n_pages.div_ceil(THREAD_TASKS * rayon::current_num_threads()).max(TASK_PAGES);
         Self { isa, spec, q, groups, padded_dim: spec.head_dim.next_multiple_of(LANES), dtype, share }
@@ -115,8 +122,8 @@ impl<'a> Attend<'a> {
     fn tasks(&self) -> Vec<Task> {
         let mut tasks = Vec::new();
         for (group, of) in self.groups.iter().enumerate() {
-            for first in of.rows.clone().step_by(TILE_ROWS) {
-                let rows = first..(first + TILE_ROWS).min(of.rows.end);
+            for first in of.rows.clone().step_by(tile_rows(of)) {
+                let rows = first..(first + tile_rows(of)).min(of.rows.end);
                 let task = |kv_head| Task { group, kv_head, rows: rows.clone() };
                 tasks.extend((0..self.spec.n_kv_heads).map(task));
             }
