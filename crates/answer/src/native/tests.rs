@@ -57,16 +57,33 @@ impl Watched {
     }
 }
 
-impl StoredFile for WatchedFile {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read_at(offset, buf)?;
+impl WatchedFile {
+    /// Counts a read, and says whether it is bad.
+    fn is_bad(&self) -> bool {
         let mut reads = self.disk.reads.lock().unwrap();
         let count = reads.entry(self.name.clone()).or_default();
         *count += 1;
-        let count = *count;
-        if matches!(&*self.disk.bad.lock().unwrap(), Some((name, from)) if *name == self.name && count >= *from)
-        {
-            buf[..read].iter_mut().for_each(|byte| *byte ^= 1);
+        matches!(&*self.disk.bad.lock().unwrap(), Some((name, from)) if *name == self.name && *count >= *from)
+    }
+}
+
+fn spoil(bytes: &mut [u8]) {
+    bytes.iter_mut().for_each(|byte| *byte ^= 1);
+}
+
+impl StoredFile for WatchedFile {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(offset, buf)?;
+        if self.is_bad() {
+            spoil(&mut buf[..read]);
+        }
+        Ok(read)
+    }
+
+    fn read_parts_at(&self, offset: u64, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
+        let read = self.file.read_parts_at(offset, bufs)?;
+        if self.is_bad() {
+            bufs.iter_mut().for_each(|buf| spoil(buf));
         }
         Ok(read)
     }
