@@ -17,9 +17,9 @@ pub(super) const GROUP: usize = 32;
 /// Lines of codes per group, unpacked.
 pub(super) const LINES: usize = GROUP / 4;
 
-/// Groups asked ahead for: 5 KB of 4-bit codes and scales in f16, somewhat more than a core receives in the time that memory
-/// takes to answer. `cargo bench -p compute -- decoded_token`: 8 is slower, 32 no faster.
-const AHEAD: usize = 16;
+/// Groups that one row asks ahead for: 10 KB of 4-bit codes and scales in f16, somewhat more than a core receives in the time
+/// that memory takes to answer. `cargo bench -p compute -- decoded_token`: 16 is slower, 64 no faster.
+pub(super) const AHEAD: usize = 32;
 
 /// One cache line of codes.
 #[derive(Clone, Copy)]
@@ -122,11 +122,11 @@ impl Int8Matrix {
         Tile { lines: &self.lines[tile * n_lines..(tile + 1) * n_lines], scales }
     }
 
-    /// Has the caches fetch what lies [`AHEAD`] groups behind a group of a tile, in this tile or the next ones: left alone, a
+    /// Has the caches fetch group `group` of tile `tile`; a group past the tile's last is one of the next tiles. Left alone, a
     /// processor stops looking ahead where a page of memory ends, which is at most a few tiles.
     #[inline(always)]
-    pub(super) fn fetch_ahead(&self, tile: usize, group: usize) {
-        let at = tile * self.n_groups() + group + AHEAD;
+    pub(super) fn fetch(&self, tile: usize, group: usize) {
+        let at = tile * self.n_groups() + group;
         let per_group = if self.nibbles { LINES / 2 } else { LINES };
         prefetch(self.lines.get(at * per_group..(at + 1) * per_group).unwrap_or_default());
         let scales = 2 * at..2 * at + 2;

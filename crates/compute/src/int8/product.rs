@@ -17,7 +17,7 @@ use std::slice::from_ref;
 use rayon::prelude::*;
 
 use super::acts::{Int8Acts, Term};
-use super::matrix::{Int8Matrix, LINES, Line, Tile};
+use super::matrix::{AHEAD, Int8Matrix, LINES, Line, Tile};
 use super::second_terms::Part;
 use crate::Rows;
 use crate::simd::{Isa, Kernel, LANES, Lanes, Scatter};
@@ -120,7 +120,7 @@ impl Product<'_> {
     ) {
         let sums = &mut sums[..part.rows.len() * R];
         sums.fill([0.0; LANES]);
-        let (acts, n_groups) = (self.acts, self.w.n_groups());
+        let acts = self.acts;
         // Through `Lanes::run`, so that each of them is a function of its own: in one, they take minutes to compile.
         if part.rows.len() == 1 {
             // One tile after the other, which is the order that they have in memory.
@@ -132,7 +132,8 @@ impl Product<'_> {
             l.run(ManyRows::<R, FORM> {
                 acts,
                 part,
-                n_groups,
+                w: self.w,
+                at,
                 block: Block { tiles, first: 0, of: R },
                 sums,
             });
@@ -140,7 +141,7 @@ impl Product<'_> {
             // One tile after the other, so that its codes stay in the first cache and the sums in registers.
             for (first, tile) in tiles.iter().enumerate() {
                 let block = Block { tiles: std::array::from_ref(tile), first, of: R };
-                l.run(ManyRows::<1, FORM> { acts, part, n_groups, block, sums });
+                l.run(ManyRows::<1, FORM> { acts, part, w: self.w, at: at + first, block, sums });
             }
         }
         for (row, sums) in part.rows.clone().zip(sums.chunks_exact(R)) {
@@ -184,7 +185,7 @@ impl<const FORM: u8> Kernel for OneRow<'_, FORM> {
     fn run<L: Lanes>(self, l: L) {
         let Self { acts, part, w, at, block, sums } = self;
         let terms = acts.terms(part.rows.start);
-        let fetch = |group| w.fetch_ahead(at, group);
+        let fetch = |group| w.fetch(at, group + AHEAD);
         // A dot product of 32 bits takes several cycles to give its sum to the next one, one of AVX2 only one.
         if L::WIDE {
             block.add::<L, 1, 2, FORM>(l, 0..w.n_groups(), [terms], [0], sums, fetch);
@@ -203,7 +204,9 @@ impl<const FORM: u8> Kernel for OneRow<'_, FORM> {
 struct ManyRows<'a, const R: usize, const FORM: u8> {
     acts: &'a Int8Acts,
     part: &'a Part<'a>,
-    n_groups: usize,
+    w: &'a Int8Matrix,
+    /// Number of the block's first tile.
+    at: usize,
     block: Block<'a, R>,
     sums: &'a mut [Vector],
 }
@@ -213,14 +216,24 @@ impl<const R: usize, const FORM: u8> Kernel for ManyRows<'_, R, FORM> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let Self { acts, part, n_groups, block, sums } = self;
+        let Self { acts, part, w, at, block, sums } = self;
+        let n_groups = w.n_groups();
         let first = |row: usize| acts.terms(part.rows.start + row);
+        // The first rows ask for the block behind this one. What is unpacked elsewhere is read there, in one go.
+        let fetch = |row| {
+            let asks = FORM != UNPACKED_NIBBLES && row == 0;
+            move |group| {
+                if asks {
+                    (at + R..at + 2 * R).for_each(|tile| w.fetch(tile, group));
+                }
+            }
+        };
         // Sums of whole bytes take twice the registers where sums are short.
         let by_four = if L::SHORT_DOTS && FORM == BYTES { 0 } else { part.rows.len() / 4 * 4 };
         for row in (0..by_four).step_by(4) {
             let rows = [row, row + 1, row + 2, row + 3];
             let terms = [first(row), first(row + 1), first(row + 2), first(row + 3)];
-            block.add::<L, 4, 1, FORM>(l, 0..n_groups, terms, rows, sums, ask_nothing);
+            block.add::<L, 4, 1, FORM>(l, 0..n_groups, terms, rows, sums, fetch(row));
         }
         let by_two = part.rows.len() / 2 * 2;
         for row in (by_four..by_two).step_by(2) {
@@ -230,7 +243,7 @@ impl<const R: usize, const FORM: u8> Kernel for ManyRows<'_, R, FORM> {
                 [first(row), first(row + 1)],
                 [row, row + 1],
                 sums,
-                ask_nothing,
+                fetch(row),
             );
         }
         for row in by_two..part.rows.len() {
