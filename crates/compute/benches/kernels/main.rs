@@ -108,7 +108,7 @@ fn rests() -> Vec<On<Rest>> {
 fn attention(bencher: Bencher<'_, '_>, &On(ops, rest): &On<Rest>) {
     let mut attention = Attention::new(rest.dtype, rest.n_rows, rest.n_tokens, rest.n_layers);
     let operations = ItemsCount::new(attention.operations());
-    bencher.counter(operations).bench_local(|| attention.attend(ops));
+    bencher.counter(operations).bench_local(|| rayon::scope(|_| attention.attend(ops)));
 }
 
 impl fmt::Display for On<usize> {

@@ -13,12 +13,13 @@ use std::hint::black_box;
 use std::ops::Range;
 
 use super::PAGE_VECTORS;
+use super::ahead::Ahead;
 use super::codes::{CodeScratch, Head, Line, QUADS};
 use super::partial::Partial;
 use super::queries::Int8Queries;
 use super::softmax;
 use crate::int8::matrix::LINES;
-use crate::simd::{Kernel, LANES, Lanes, prefetch};
+use crate::simd::{Kernel, LANES, Lanes};
 use crate::{KvBlock, PAGE_LEN};
 
 /// Queries that go through all steps before the next ones do: what they need lies in the first cache.
@@ -36,8 +37,7 @@ pub(super) struct ReduceInt8<'a> {
     pub(super) per_row: usize,
     pub(super) scratch: &'a mut CodeScratch,
     pub(super) partial: Partial<'a>,
-    /// What the next page holds of the head, to be asked for meanwhile, a piece at a time: a core waits for no more than
-    /// some two dozen lines at once, and the 140 lines of a head of 64 dimensions asked for together hold up all else.
+    /// What the next page holds of the head, to be asked for meanwhile.
     pub(super) next: [&'a [u8]; 4],
 }
 
@@ -59,38 +59,28 @@ impl Kernel for ReduceInt8<'_> {
             let weights = &mut weights[of.clone()];
             // The first queries bring in what the others find there.
             let next = if first == 0 { next } else { [&[][..]; 4] };
-            ask(&next, 0);
+            let mut next = Ahead::new(next, 4 + 3 * of.len());
+            next.ask();
             scores(l, queries, &head, first, weights);
-            ask(&next, 1);
+            next.ask();
             // Step by step, each over all queries: a query's own steps wait for one another, those of several do not.
             for (i, at) in of.clone().enumerate() {
                 max[at] = softmax::highest(l, &mut weights[i], &seen[at / per_row]);
+                next.ask();
             }
-            ask(&next, 2);
             for (i, at) in of.clone().enumerate() {
                 sum[at] = softmax::weights(l, &mut weights[i], max[at], &seen[at / per_row]);
+                next.ask();
             }
-            ask(&next, 3);
             for (i, at) in of.clone().enumerate() {
                 unit[at] = quantise(l, &weights[i], head.value_scales, &mut codes[i]);
+                next.ask();
             }
-            ask(&next, 4);
+            next.ask();
             let out = &mut out[of.start * per_query..of.end * per_query];
             weighted(l, codes, head.values, out);
-            ask(&next, 5);
+            next.ask();
         }
-    }
-}
-
-/// Pieces that the next page's head is asked for in.
-const PIECES: usize = 6;
-
-/// Has the caches fetch piece `at` of each part.
-#[inline(always)]
-fn ask(next: &[&[u8]; 4], at: usize) {
-    for part in next {
-        let len = part.len().div_ceil(PIECES).next_multiple_of(64);
-        prefetch(part.get(at * len..((at + 1) * len).min(part.len())).unwrap_or_default());
     }
 }
 

@@ -5,6 +5,7 @@
 //! fixed order. Pages merge into the running `(m, l, o)` in canonical order, whether one task walked all pages or
 //! many tasks took a page each. So a row's bits depend on its query, its position and the pages alone.
 
+mod ahead;
 mod codes;
 mod float_page;
 mod int8_page;
