@@ -17,8 +17,9 @@ pub(super) const GROUP: usize = 32;
 /// Lines of codes per group, unpacked.
 pub(super) const LINES: usize = GROUP / 4;
 
-/// Groups that one row asks ahead for: 10 KB of 4-bit codes and scales in f16, somewhat more than a core receives in the time
-/// that memory takes to answer. `cargo bench -p compute -- decoded_token`: 16 is slower, 64 no faster.
+/// Groups that one row asks ahead for, 10 KB of 4-bit codes and scales in f16. They may be those of the next task, which the
+/// same thread mostly goes on with where threads are few. `cargo bench -p compute -- decoded_token` with AVX-512: 16 is slower,
+/// 64 no faster.
 pub(super) const AHEAD: usize = 32;
 
 /// One cache line of codes.
@@ -122,8 +123,8 @@ impl Int8Matrix {
         Tile { lines: &self.lines[tile * n_lines..(tile + 1) * n_lines], scales }
     }
 
-    /// Has the caches fetch group `group` of tile `tile`; a group past the tile's last is one of the next tiles. Left alone, a
-    /// processor stops looking ahead where a page of memory ends, which is at most a few tiles.
+    /// Has the second cache fetch group `group` of tile `tile`; a group past the tile's last is one of the next tiles.
+    /// Left alone, a processor stops looking ahead where a page of memory ends, which is at most a few tiles.
     #[inline(always)]
     pub(super) fn fetch(&self, tile: usize, group: usize) {
         let at = tile * self.n_groups() + group;

@@ -219,32 +219,23 @@ impl<const R: usize, const FORM: u8> Kernel for ManyRows<'_, R, FORM> {
         let Self { acts, part, w, at, block, sums } = self;
         let n_groups = w.n_groups();
         let first = |row: usize| acts.terms(part.rows.start + row);
-        // The first rows ask for the block behind this one. What is unpacked elsewhere is read there, in one go.
-        let fetch = |row| {
-            let asks = FORM != UNPACKED_NIBBLES && row == 0;
-            move |group| {
-                if asks {
-                    (at + R..at + 2 * R).for_each(|tile| w.fetch(tile, group));
-                }
-            }
-        };
+        // The first rows ask for the next tiles: later parts find them in the second cache. Behind the task's last ones come
+        // those of the next task, which the same thread mostly goes on with where threads are few.
+        let next = at + R..at + 2 * R;
+        let next_tiles = |row| if part.rows.start + row == 0 { next.clone() } else { 0..0 };
         // Sums of whole bytes take twice the registers where sums are short.
         let by_four = if L::SHORT_DOTS && FORM == BYTES { 0 } else { part.rows.len() / 4 * 4 };
         for row in (0..by_four).step_by(4) {
             let rows = [row, row + 1, row + 2, row + 3];
             let terms = [first(row), first(row + 1), first(row + 2), first(row + 3)];
-            block.add::<L, 4, 1, FORM>(l, 0..n_groups, terms, rows, sums, fetch(row));
+            let next = next_tiles(row);
+            block.add::<L, 4, 1, FORM>(l, 0..n_groups, terms, rows, sums, |group| ask(w, &next, group));
         }
         let by_two = part.rows.len() / 2 * 2;
         for row in (by_four..by_two).step_by(2) {
-            block.add::<L, 2, 1, FORM>(
-                l,
-                0..n_groups,
-                [first(row), first(row + 1)],
-                [row, row + 1],
-                sums,
-                fetch(row),
-            );
+            let (rows, terms) = ([row, row + 1], [first(row), first(row + 1)]);
+            let next = next_tiles(row);
+            block.add::<L, 2, 1, FORM>(l, 0..n_groups, terms, rows, sums, |group| ask(w, &next, group));
         }
         for row in by_two..part.rows.len() {
             block.add::<L, 1, 1, FORM>(l, 0..n_groups, [first(row)], [row], sums, ask_nothing);
@@ -268,7 +259,15 @@ impl<const R: usize, const FORM: u8> Kernel for ManyRows<'_, R, FORM> {
     }
 }
 
-/// Of groups whose codes are in the first cache.
+/// Has the caches fetch a group of each of these tiles.
+#[inline(always)]
+fn ask(w: &Int8Matrix, tiles: &Range<usize>, group: usize) {
+    for tile in tiles.clone() {
+        w.fetch(tile, group);
+    }
+}
+
+/// Of groups whose codes are in the caches.
 #[inline(always)]
 fn ask_nothing(_group: usize) {}
 

@@ -47,9 +47,13 @@ impl Kernel for ReduceInt8<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let Self { block, kv_head, head_dim, queries, seen, per_row, scratch, partial, next } = self;
-        let head = Head::of(block.page, kv_head, head_dim, scratch);
         let Partial { max, sum, out, unit, weights } = partial;
         let weights = weights.as_chunks_mut::<PAGE_LEN>().0;
+        // The first queries bring in what the others find there.
+        let first_queries = weights.len().min(AT_A_TIME);
+        let mut ahead = Ahead::new(next, 5 + 3 * first_queries);
+        ahead.ask();
+        let head = Head::of(block.page, kv_head, head_dim, scratch);
         let out = out.as_chunks_mut::<LANES>().0;
         let per_query = head.values.len() / QUADS;
         let mut codes = [[0i32; QUADS]; AT_A_TIME];
@@ -57,29 +61,27 @@ impl Kernel for ReduceInt8<'_> {
             let of = first..(first + AT_A_TIME).min(weights.len());
             let codes = &mut codes[..of.len()];
             let weights = &mut weights[of.clone()];
-            // The first queries bring in what the others find there.
-            let next = if first == 0 { next } else { [&[][..]; 4] };
-            let mut next = Ahead::new(next, 4 + 3 * of.len());
-            next.ask();
+            ahead.ask();
             scores(l, queries, &head, first, weights);
-            next.ask();
+            ahead.ask();
             // Step by step, each over all queries: a query's own steps wait for one another, those of several do not.
             for (i, at) in of.clone().enumerate() {
                 max[at] = softmax::highest(l, &mut weights[i], &seen[at / per_row]);
-                next.ask();
+                ahead.ask();
             }
             for (i, at) in of.clone().enumerate() {
                 sum[at] = softmax::weights(l, &mut weights[i], max[at], &seen[at / per_row]);
-                next.ask();
+                ahead.ask();
             }
             for (i, at) in of.clone().enumerate() {
                 unit[at] = quantise(l, &weights[i], head.value_scales, &mut codes[i]);
-                next.ask();
+                ahead.ask();
             }
-            next.ask();
+            ahead.ask();
             let out = &mut out[of.start * per_query..of.end * per_query];
             weighted(l, codes, head.values, out);
-            next.ask();
+            ahead.ask();
+            debug_assert!(ahead.is_done(), "a piece that nobody asked for");
         }
     }
 }
