@@ -182,8 +182,8 @@ fn left_over<L: Lanes>(l: L, x: &[f32; GROUP], term: &Term) -> [f32; GROUP] {
     let mut left = *x;
     for (half, left) in left.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
         let mut codes = [0i8; LANES];
-        for i in 0..LANES {
-            codes[i] = term.words[half * 4 + i / 4].to_le_bytes()[i % 4] as i8;
+        for (i, code) in codes.iter_mut().enumerate() {
+            *code = term.words[half * 4 + i / 4].to_le_bytes()[i % 4] as i8;
         }
         l.store(l.fnma(l.load_i8(&codes), l.splat(term.scale), l.load(left)), left);
     }
