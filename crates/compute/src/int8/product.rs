@@ -6,7 +6,8 @@
 //! tokens nor on tiles, threads or instruction set.
 //!
 //! A block is T tokens by R tiles of 16 rows: 4 × 2 with AVX-512 (8 sums in f32 and 8 in i32), 4 × 1 with AVX2. Per group
-//! and token a tile costs 8 dot products and 4 f32 operations, so with AVX-512 at most 2/3 of the int8 peak is reachable.
+//! and token a tile costs 8 dot products and 3 or 4 f32 operations (some processors convert sums elsewhere), so with AVX-512 at
+//! most 2/3 to 0.73 of the int8 peak is reachable.
 //! Second terms are gathered by group, so that four of them share the weights as four tokens do (`cargo bench -p compute`
 //! measures all of it).
 
@@ -219,9 +220,9 @@ impl<const R: usize, const FORM: u8> Kernel for ManyRows<'_, R, FORM> {
         let Self { acts, part, w, at, block, sums } = self;
         let n_groups = w.n_groups();
         let first = |row: usize| acts.terms(part.rows.start + row);
-        // The first rows ask for the next tiles: later parts find them in the second cache. Behind the task's last ones come
-        // those of the next task, which the same thread mostly goes on with where threads are few.
-        let next = at + R..at + 2 * R;
+        // The first rows ask for the tiles after this block's pair: later parts find them in the second cache. Behind the
+        // task's last ones come those of the next task, which the same thread mostly goes on with where threads are few.
+        let next = at + block.of..at + block.of + R;
         let next_tiles = |row| if part.rows.start + row == 0 { next.clone() } else { 0..0 };
         // Sums of whole bytes take twice the registers where sums are short.
         let by_four = if L::SHORT_DOTS && FORM == BYTES { 0 } else { part.rows.len() / 4 * 4 };
@@ -259,7 +260,7 @@ impl<const R: usize, const FORM: u8> Kernel for ManyRows<'_, R, FORM> {
     }
 }
 
-/// Has the caches fetch a group of each of these tiles.
+/// Has the second cache fetch a group of each of these tiles.
 #[inline(always)]
 fn ask(w: &Int8Matrix, tiles: &Range<usize>, group: usize) {
     for tile in tiles.clone() {

@@ -20,7 +20,7 @@ mod scalar;
 mod scatter;
 
 pub use dispatch::Isa;
-pub(crate) use prefetch::prefetch;
+pub(crate) use prefetch::{CACHE_LINE, prefetch};
 pub(crate) use scatter::Scatter;
 
 /// Lanes of a vector.

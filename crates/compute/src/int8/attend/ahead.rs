@@ -1,8 +1,6 @@
 //! What the next page holds of a head, asked for a piece at a time between the steps of the page before.
 
-use crate::simd::prefetch;
-
-const LINE: usize = 64;
+use crate::simd::{CACHE_LINE, prefetch};
 
 /// Parts that are still to be asked for, each of whole lines. A core has some dozens of lines on their way at once; the 140
 /// lines of an int8 head of 64 dimensions asked for together hold up all else.
@@ -19,7 +17,7 @@ impl<'a> Ahead<'a> {
     #[inline(always)]
     pub(super) fn new(parts: [&'a [u8]; 4], n: usize) -> Self {
         let left: usize = parts.iter().map(|part| part.len()).sum();
-        Self { parts, left, piece: left.div_ceil(n).next_multiple_of(LINE) }
+        Self { parts, left, piece: left.div_ceil(n).next_multiple_of(CACHE_LINE) }
     }
 
     /// Has the second cache fetch the next piece.

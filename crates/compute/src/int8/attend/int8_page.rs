@@ -49,7 +49,8 @@ impl Kernel for ReduceInt8<'_> {
         let Self { block, kv_head, head_dim, queries, seen, per_row, scratch, partial, next } = self;
         let Partial { max, sum, out, unit, weights } = partial;
         let weights = weights.as_chunks_mut::<PAGE_LEN>().0;
-        // The first queries bring in what the others find there.
+        // The first queries bring in what the others find there: five pieces around their steps, and one after each step of
+        // a query.
         let first_queries = weights.len().min(AT_A_TIME);
         let mut ahead = Ahead::new(next, 5 + 3 * first_queries);
         ahead.ask();
