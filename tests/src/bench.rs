@@ -126,7 +126,9 @@ fn an_ingest_is_timed_stage_by_stage_over_text_of_the_wanted_size() {
     assert_eq!(object["tokens"], 700, "{object:#}");
     assert!(object["documents"].as_u64().unwrap() > 3, "{object:#}");
     assert!(object["kv_bytes_written"].as_u64().unwrap() > 0, "{object:#}");
-    for name in ["extract_and_tokenise_over_prefill", "piped_over_prefill", "peak_resident_bytes"] {
+    for name in
+        ["extract_and_tokenise_over_prefill", "piped_over_prefill", "peak_resident_bytes", "busy_cores"]
+    {
         assert!(object[name].as_f64().is_some_and(|value| value > 0.0), "{name} in {object:#}");
     }
     let nothing = bench.path("nothing");

@@ -394,15 +394,24 @@ impl Ingest {
         }
         let mut meter = Meter::new(Stage::Prefill, done, total);
         watch.tell(meter.progress(0)).await?;
-        let mut shown: Option<Instant> = None;
-        for document in waiting {
-            report.tokens_prefilled += self.prefill_document(&document, &mut meter, watch).await?;
-            if task.queued && shown.is_none_or(|at| at.elapsed() >= SHOW_PERIOD) {
-                self.publish_ready(corpus, &task.job).await?;
-                shown = Some(Instant::now());
+        let mut unwritten = None;
+        let computed = async {
+            let mut shown: Option<Instant> = None;
+            for document in waiting {
+                report.tokens_prefilled +=
+                    self.prefill_document(&document, &mut unwritten, &mut meter, watch).await?;
+                if task.queued && shown.is_none_or(|at| at.elapsed() >= SHOW_PERIOD) {
+                    self.write(unwritten.take()).await?;
+                    self.publish_ready(corpus, &task.job).await?;
+                    shown = Some(Instant::now());
+                }
             }
+            Ok(())
         }
-        Ok(())
+        .await;
+        // Whatever stopped the computing: what is computed is kept.
+        let written = self.write(unwritten).await;
+        computed.and(written)
     }
 
     /// What is finished of a job can be asked while the rest is read.

@@ -1,4 +1,5 @@
-//! One document's parts → KV segments on disk. A segment that exists under its identity is never computed again.
+//! One document's parts → KV segments on disk. A segment that exists under its identity is never computed again. While
+//! one segment is written the next is computed.
 
 use catalog::{Corpus, Digest, Document, NewPart, State, VersionId};
 use kv::SegmentSpec;
@@ -21,11 +22,21 @@ pub struct Repaired {
     pub tokens: u64,
 }
 
+/// A segment that was computed and is not on disk yet.
+pub(crate) struct Unwritten {
+    /// The document version that needs it.
+    version: VersionId,
+    spec: SegmentSpec,
+    pages: PartPages,
+}
+
 impl Ingest {
-    /// Prefills what a document still lacks; returns the tokens computed, document headers included.
+    /// Prefills what a document still lacks; returns the tokens computed, document headers included. The last segment
+    /// stays in `unwritten`, for [`Self::write`] or for the next document, which computes beside the writing.
     pub(crate) async fn prefill_document(
         &self,
         document: &Document,
+        unwritten: &mut Option<Unwritten>,
         meter: &mut Meter,
         watch: &mut Watch<'_>,
     ) -> Result<u64> {
@@ -40,7 +51,7 @@ impl Ingest {
         }
         let mut computed = 0;
         for (part, planned) in parts.iter().zip(planned).filter(|(part, _)| !part.ready) {
-            computed += self.fill_segment(version, planned.spec, meter, watch).await?;
+            computed += self.compute_segment(version, planned.spec, unwritten, meter, watch).await?;
             meter.add(part.tokens.len());
             watch.tell(meter.progress(0)).await?;
         }
@@ -108,7 +119,10 @@ impl Ingest {
             let _changing = self.stores.library.changing.lock().await;
             self.stores.catalog.forget_segment(expected).await?;
         }
-        self.fill_segment(version, planned.spec, meter, watch).await
+        let mut unwritten = None;
+        let computed = self.compute_segment(version, planned.spec, &mut unwritten, meter, watch).await?;
+        self.write(unwritten).await?;
+        Ok(computed)
     }
 
     /// The parts of a document as this engine makes them, from the stored text.
@@ -125,26 +139,41 @@ impl Ingest {
         .await?
     }
 
-    /// Makes one segment of a version durable and registered; returns the tokens computed, 0 when it was on disk.
-    async fn fill_segment(
+    /// Computes one segment of a version, and writes the one before it meanwhile; returns the tokens computed, 0 when the
+    /// segment was on disk. Also when it fails nothing that was computed before is lost.
+    async fn compute_segment(
         &self,
         version: VersionId,
         spec: SegmentSpec,
+        unwritten: &mut Option<Unwritten>,
         meter: &mut Meter,
         watch: &mut Watch<'_>,
     ) -> Result<u64> {
+        let id = spec.id();
+        if let Some(same) = unwritten.take_if(|before| before.spec.id() == id) {
+            self.write(Some(same)).await?;
+        }
         if self.register_found(&spec).await? {
             return Ok(0);
         }
         let n_tokens = spec.tokens.len() as u64;
-        let pages = self.compute(spec.tokens.clone(), meter, watch).await?;
+        let (written, pages) =
+            tokio::join!(self.write(unwritten.take()), self.compute(spec.tokens.clone(), meter, watch));
+        *unwritten = pages.map(|pages| Some(Unwritten { version, spec, pages }))?;
+        written?;
+        Ok(n_tokens)
+    }
+
+    /// Makes a computed segment durable and registers it.
+    pub(crate) async fn write(&self, unwritten: Option<Unwritten>) -> Result<()> {
+        let Some(Unwritten { version, spec, pages }) = unwritten else { return Ok(()) };
         let digest = Digest(spec.id().0);
         let kv = self.stores.kv.clone();
         let _changing = self.stores.library.changing.lock().await;
         self.check_there(version).await?;
         let bytes = blocking(move || write_segment(&kv, spec, &pages)).await??;
         self.stores.catalog.register_segment(digest, bytes).await?;
-        Ok(n_tokens)
+        Ok(())
     }
 
     /// A segment that was finished just before its process ended is on disk but not in the catalog.

@@ -2,7 +2,7 @@
 
 use std::{
     ops::ControlFlow,
-    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
 };
 
 use catalog::{JobState, LOCAL_OWNER};
@@ -63,6 +63,31 @@ async fn an_interrupted_add_goes_on_where_it_stopped() {
             assert!(rest < full, "{stage:?}: {rest} of {full} tokens computed again");
         }
         check_finished(&place, &undisturbed).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_was_computed_before_the_interruption_is_kept() {
+    let full = filled().await.add().await.tokens_prefilled;
+    for computed_parts in 1..=2_u64 {
+        let mut place = filled().await;
+        let (kept, parts) = (AtomicU64::new(0), AtomicU64::new(0));
+        // Stops when so many parts are computed: the last of them has not been written then.
+        let stop = |p: ingest::Progress| {
+            if p.stage == Stage::Prefill && kept.swap(p.done - p.in_hand, SeqCst) < p.done - p.in_hand {
+                parts.fetch_add(1, SeqCst);
+            }
+            match p.stage == Stage::Prefill && parts.load(SeqCst) == computed_parts {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        };
+        let error = place.add_watched(AddOptions::default(), &stop).await.unwrap_err();
+        assert!(matches!(error, Error::Interrupted), "{error}");
+        place.reopen().await;
+        let rest = place.add().await.tokens_prefilled;
+        let kept = kept.into_inner();
+        assert!(kept > 0 && rest + kept <= full, "{kept} computed, {rest} of {full} computed again");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     measured::{Measured, median, report},
-    own_process::{peak_resident_bytes, reset_peak},
+    own_process::{cpu_seconds, peak_resident_bytes, reset_peak},
     sample_text::{Maker, SampleText},
     scratch::{Scratch, assemble, cache_bytes, new_catalog},
     stop_when_cancelled,
@@ -19,8 +19,10 @@ use ingest::{AddOptions, Ingest, Stage};
 use scout::Engine;
 use serde_json::{Map, json};
 use std::{
+    num::NonZero,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
+    thread::available_parallelism,
     time::Instant,
 };
 
@@ -33,13 +35,14 @@ struct Stages {
     tokenise: f64,
     /// Both as the pipeline does them: at the same time, with passages, parts and what is stored of them.
     read: f64,
-    /// The pipeline's prefill without the writing of KV.
     prefill: f64,
-    /// Writing and syncing KV segments.
+    /// Writing and syncing KV segments, beside the prefill of the next ones.
     write: f64,
     publish: f64,
     /// From the first file hashed to the published version.
     all: f64,
+    /// Cores at work on average, those of the parsing child not counted.
+    busy_cores: f64,
     kv_bytes: u64,
     peak_bytes: Option<u64>,
 }
@@ -86,9 +89,9 @@ async fn ingest_once(
         tell(progress, out)
     };
     reset_peak();
-    let start = Instant::now();
+    let (start, cpu) = (Instant::now(), cpu_seconds());
     ingest.add(&corpus, &[files.to_owned()], AddOptions::default(), &progress).await?;
-    let end = Instant::now();
+    let (end, cpu) = (Instant::now(), cpu_seconds() - cpu);
     let peak_bytes = peak_resident_bytes();
     check_nothing_shared(&ingest, &corpus, text).await?;
     catalog.close().await;
@@ -99,13 +102,14 @@ async fn ingest_once(
         let next = began.get(at + 1).map_or(end, |(_, next)| *next);
         Some((next - began[at].1).as_secs_f64())
     };
-    let write = disk.write_seconds();
+    let all = (end - start).as_secs_f64();
     Ok(Stages {
         read: wall(Stage::Extract).unwrap_or_default(),
-        prefill: wall(Stage::Prefill).unwrap_or_default() - write,
-        write,
+        prefill: wall(Stage::Prefill).unwrap_or_default(),
+        write: disk.write_seconds(),
         publish: wall(Stage::Publish).unwrap_or_default(),
-        all: (end - start).as_secs_f64(),
+        all,
+        busy_cores: cpu / all,
         kv_bytes: disk.bytes_written(),
         peak_bytes,
         ..Stages::default()
@@ -174,6 +178,7 @@ fn totals(settings: &Settings, text: &SampleText, runs: &[Stages]) -> Map<String
     let over_prefill = |of: fn(&Stages) -> f64| {
         median(&runs.iter().map(|stages| stages.prefill / of(stages).max(1e-9)).collect::<Vec<_>>())
     };
+    let busy_cores = median(&runs.iter().map(|stages| stages.busy_cores).collect::<Vec<_>>());
     let peak = runs.iter().map(|stages| stages.peak_bytes).max().flatten();
     Map::from_iter(
         [
@@ -184,6 +189,8 @@ fn totals(settings: &Settings, text: &SampleText, runs: &[Stages]) -> Map<String
             ("kv_bytes_written", json!(runs.first().map(|stages| stages.kv_bytes))),
             ("extract_and_tokenise_over_prefill", json!(over_prefill(|s| s.extract + s.tokenise))),
             ("piped_over_prefill", json!(over_prefill(|s| s.read))),
+            ("busy_cores", json!(busy_cores)),
+            ("cores", json!(available_parallelism().map_or(1, NonZero::get))),
             ("peak_resident_bytes", json!(peak)),
             ("kv_cache_bytes", json!(cache_bytes(settings))),
         ]

@@ -1,5 +1,6 @@
 //! What the system says about this process. Everything here may be unknown: other systems keep no such books.
 
+use rustix::time::{ClockId, clock_gettime};
 use std::{fs, path::Path};
 
 /// Most memory that was resident at a time since [`reset_peak`], bytes: model file and KV cache included, the parsing
@@ -13,6 +14,12 @@ pub fn peak_resident_bytes() -> Option<u64> {
 /// Starts the peak from what is resident. Where that is refused, the peak is that of the whole process: never too low.
 pub fn reset_peak() {
     let _ = fs::write("/proc/self/clear_refs", "5");
+}
+
+/// Seconds of all threads of this process on a core, since it began.
+pub fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// Bytes that this process made the disk deliver, all files together.
