@@ -35,7 +35,7 @@ pub use parts::{
     MAX_HEADER_TOKENS, MAX_NATIVE_PART_TOKENS, MAX_PART_TOKENS, document_header, max_part_tokens,
 };
 pub use pipeline::{AddOptions, AddReport, Ingest, Refused, Skipped};
-pub use prefill::Repaired;
+pub use prefill::{MAX_UNWRITTEN_BYTES, Repaired};
 pub use progress::{Progress, Stage};
 pub use stores::{Snapshot, Stores};
 pub use upload::{Accepted, Upload};

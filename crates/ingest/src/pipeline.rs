@@ -409,9 +409,12 @@ impl Ingest {
             Ok(())
         }
         .await;
-        // Whatever stopped the computing: what is computed is kept.
-        let written = self.write(unwritten).await;
-        computed.and(written)
+        // Whatever stopped the computing, what is computed is kept; a cancelled job keeps nothing that it has not shown.
+        if matches!(computed, Err(Error::Cancelled)) {
+            return computed;
+        }
+        // A failure to write comes first: an interruption promises that all is kept.
+        self.write(unwritten).await.and(computed)
     }
 
     /// What is finished of a job can be asked while the rest is read.

@@ -1,6 +1,8 @@
 //! One document's parts → KV segments on disk. A segment that exists under its identity is never computed again. While
 //! one segment is written the next is computed.
 
+use std::pin::pin;
+
 use catalog::{Corpus, Digest, Document, NewPart, State, VersionId};
 use kv::SegmentSpec;
 use scout::PartPages;
@@ -21,6 +23,9 @@ pub struct Repaired {
     /// The document's own tokens in it.
     pub tokens: u64,
 }
+
+/// Most KV of a segment that waits to be written while the next one is computed; a larger one is written first.
+pub const MAX_UNWRITTEN_BYTES: u64 = 64 << 20;
 
 /// A segment that was computed and is not on disk yet.
 pub(crate) struct Unwritten {
@@ -140,7 +145,7 @@ impl Ingest {
     }
 
     /// Computes one segment of a version, and writes the one before it meanwhile; returns the tokens computed, 0 when the
-    /// segment was on disk. Also when it fails nothing that was computed before is lost.
+    /// segment was on disk.
     async fn compute_segment(
         &self,
         version: VersionId,
@@ -149,19 +154,50 @@ impl Ingest {
         meter: &mut Meter,
         watch: &mut Watch<'_>,
     ) -> Result<u64> {
-        let id = spec.id();
-        if let Some(same) = unwritten.take_if(|before| before.spec.id() == id) {
-            self.write(Some(same)).await?;
+        if unwritten.as_ref().is_some_and(|before| before.spec.id() == spec.id()) {
+            self.write(unwritten.take()).await?;
         }
         if self.register_found(&spec).await? {
+            // With nothing to compute beside it the writing need not wait.
+            self.write(unwritten.take()).await?;
             return Ok(0);
         }
         let n_tokens = spec.tokens.len() as u64;
-        let (written, pages) =
-            tokio::join!(self.write(unwritten.take()), self.compute(spec.tokens.clone(), meter, watch));
-        *unwritten = pages.map(|pages| Some(Unwritten { version, spec, pages }))?;
-        written?;
+        let pages = self.compute_beside(unwritten.take(), spec.tokens.clone(), meter, watch).await?;
+        *unwritten = Some(Unwritten { version, spec, pages });
+        if n_tokens.saturating_mul(self.engine.kv_bytes_per_token()) > MAX_UNWRITTEN_BYTES {
+            self.write(unwritten.take()).await?;
+        }
         Ok(n_tokens)
+    }
+
+    /// Computes a part while the segment before it is written. Gives up computing when the writing fails; when the
+    /// computing is stopped, waits for the writing.
+    async fn compute_beside(
+        &self,
+        before: Option<Unwritten>,
+        ids: Vec<u32>,
+        meter: &Meter,
+        watch: &mut Watch<'_>,
+    ) -> Result<PartPages> {
+        // A task of its own: it neither waits for the caller's progress function nor ends half-way with this one.
+        let ingest = self.clone();
+        let mut writing = tokio::spawn(async move { ingest.write(before).await });
+        let written = |joined: std::result::Result<Result<()>, tokio::task::JoinError>| {
+            joined.map_err(|e| Error::Task { detail: e.to_string() })?
+        };
+        let mut computing = pin!(self.compute(ids, meter, watch));
+        tokio::select! {
+            joined = &mut writing => {
+                written(joined)?;
+                computing.await
+            }
+            pages = &mut computing => match (written(writing.await), pages) {
+                // Nobody wants what could not be written.
+                (_, Err(Error::Cancelled)) => Err(Error::Cancelled),
+                (written, pages) => written.and(pages),
+            }
+        }
     }
 
     /// Makes a computed segment durable and registers it.

@@ -171,7 +171,7 @@ fn ended(state: JobState) -> bool {
     !matches!(state, JobState::Queued | JobState::Running)
 }
 
-/// A job with the KV that it has written so far.
+/// A job with the bytes of the KV that it has computed so far.
 fn object(service: &Service, job: &Job) -> rest::Job {
     let mut object = rest::job(job);
     if object.progress.unit == Stage::Prefill.unit() {

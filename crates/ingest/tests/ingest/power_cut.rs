@@ -2,10 +2,10 @@
 //! added, edited, removed and imported: afterwards nothing acknowledged is lost, nothing is half-visible, no file is left over,
 //! and the same command gives what an undisturbed run gives.
 
-use std::{collections::BTreeMap, io::ErrorKind};
+use std::{collections::BTreeMap, io::ErrorKind, ops::ControlFlow};
 
 use catalog::LOCAL_OWNER;
-use ingest::Result;
+use ingest::{Error, Progress, Result, Stage};
 use kv::testing::{Fault, Unsynced};
 
 use crate::{
@@ -18,8 +18,8 @@ type Files = &'static [(&'static str, &'static str)];
 
 const FIRST: Files = &[("a.txt", "rye")];
 const BEFORE: Files = &[("a.txt", "rye"), ("b.txt", "oats"), ("c.txt", "hops")];
-/// One changed, one kept, one gone.
-const EDITED: Files = &[("a.txt", "barley"), ("b.txt", "oats")];
+/// One changed, one kept, one gone, one new: the segment of the one is written while that of the other is computed.
+const EDITED: Files = &[("a.txt", "barley"), ("b.txt", "oats"), ("d.txt", "malt")];
 /// The same bytes twice: text and original are shared.
 const SHARED: Files = &[("a.txt", "rye"), ("b.txt", "rye"), ("c.txt", "hops")];
 
@@ -193,6 +193,38 @@ async fn a_full_disk_at_any_operation_of_an_edit_is_an_error_and_the_next_try_su
         powered.close().await;
         if !reached {
             assert!(done.is_ok() && n > 0, "{what}");
+            break;
+        }
+    }
+}
+
+/// "Interrupted" says that what was computed is kept: where it could not be written, the disk is what is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ingest_that_is_stopped_on_a_full_disk_tells_of_the_disk_or_has_kept_what_it_computed() {
+    let mut house = House::new();
+    let image = corpus_of(&mut house, &[]).await;
+    house.write_files(&files(BEFORE));
+    let powered = house.open(&image, Unsynced::Survives).await;
+    let whole = powered.add_watched(&house.inputs(), &|_| ControlFlow::Continue(())).await.unwrap();
+    powered.close().await;
+    let one_computed = |now: Progress| match now.stage == Stage::Prefill && now.done > now.in_hand {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
+    for n in 0.. {
+        let powered = house.open(&image, Unsynced::Survives).await;
+        let at = powered.disk.n_operations() + n;
+        powered.disk.arm(Fault::Error(at, ErrorKind::StorageFull));
+        let error = powered.add_watched(&house.inputs(), &one_computed).await.unwrap_err();
+        let reached = powered.disk.n_operations() > at;
+        powered.disk.arm(Fault::CutBefore(u64::MAX));
+        let rest = powered.add_watched(&house.inputs(), &|_| ControlFlow::Continue(())).await.unwrap();
+        if matches!(error, Error::Interrupted) {
+            assert!(rest.tokens_prefilled < whole.tokens_prefilled, "operation {n} failed: {rest:?}");
+        }
+        powered.close().await;
+        if !reached {
+            assert!(matches!(error, Error::Interrupted) && n > 0, "operation {n}: {error}");
             break;
         }
     }

@@ -11,7 +11,7 @@ use std::{
 
 use base::Id;
 use catalog::{Catalog, CommitSeam, Corpus, LOCAL_OWNER, Object, State};
-use ingest::{AddOptions, ImportOptions, Ingest, Library, Result, Stores};
+use ingest::{AddOptions, AddReport, ImportOptions, Ingest, Library, Progress, Result, Stores};
 use kv::{
     SegmentId, Storage,
     testing::{SimDisk, Unsynced},
@@ -148,9 +148,17 @@ impl Powered {
     }
 
     pub async fn add(&self, inputs: &[PathBuf]) -> Result<()> {
+        self.add_watched(inputs, &|_| ControlFlow::Continue(())).await.map(drop)
+    }
+
+    pub async fn add_watched(
+        &self,
+        inputs: &[PathBuf],
+        progress: &(dyn Fn(Progress) -> ControlFlow<()> + Sync),
+    ) -> Result<AddReport> {
         let corpus = self.corpus().await.expect("it is there");
         let options = AddOptions { prune: true, ..AddOptions::default() };
-        self.ingest.add(&corpus, inputs, options, &|_| ControlFlow::Continue(())).await.map(drop)
+        self.ingest.add(&corpus, inputs, options, progress).await
     }
 
     pub async fn export(&self, to: &Path) {

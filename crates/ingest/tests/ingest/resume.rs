@@ -68,7 +68,8 @@ async fn an_interrupted_add_goes_on_where_it_stopped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_that_was_computed_before_the_interruption_is_kept() {
-    let full = filled().await.add().await.tokens_prefilled;
+    let undisturbed = filled().await;
+    let full = undisturbed.add().await.tokens_prefilled;
     for computed_parts in 1..=2_u64 {
         let mut place = filled().await;
         let (kept, parts) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -88,6 +89,7 @@ async fn a_part_that_was_computed_before_the_interruption_is_kept() {
         let rest = place.add().await.tokens_prefilled;
         let kept = kept.into_inner();
         assert!(kept > 0 && rest + kept <= full, "{kept} computed, {rest} of {full} computed again");
+        check_finished(&place, &undisturbed).await;
     }
 }
 

@@ -36,7 +36,7 @@ struct Stages {
     /// Both as the pipeline does them: at the same time, with passages, parts and what is stored of them.
     read: f64,
     prefill: f64,
-    /// Writing and syncing KV segments, beside the prefill of the next ones.
+    /// Writing and syncing KV segments, most of it beside the prefill of the next ones.
     write: f64,
     publish: f64,
     /// From the first file hashed to the published version.

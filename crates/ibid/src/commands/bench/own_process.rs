@@ -1,4 +1,4 @@
-//! What the system says about this process. Everything here may be unknown: other systems keep no such books.
+//! What the system says about this process. Memory and reading may be unknown: other systems keep no such books.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::{fs, path::Path};

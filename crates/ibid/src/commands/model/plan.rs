@@ -8,7 +8,7 @@ use crate::{
 };
 use anyhow::Result;
 use clap::ValueEnum;
-use ingest::{MAX_NATIVE_PART_TOKENS, MAX_PART_TOKENS};
+use ingest::{MAX_NATIVE_PART_TOKENS, MAX_PART_TOKENS, MAX_UNWRITTEN_BYTES};
 use scout::{KvFormat, ModelConfig, ModelShape};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,8 +16,8 @@ use utoipa::ToSchema;
 /// More than anybody reads; keeps every sum exact.
 const MOST_TOKENS: u64 = 1_000_000_000_000;
 /// Effective operations a second of one core, where nothing was measured: what a core with AVX-512 VNNI reached while a
-/// million tokens were read (BENCHMARKS.md: 555 tokens/s on two cores at 0.248 GFLOP).
-const OPS_PER_CORE: f64 = 69e9;
+/// million tokens were read (BENCHMARKS.md: 958 tokens/s on two cores at 0.248 GFLOP).
+const OPS_PER_CORE: f64 = 119e9;
 /// Canonical text of one token.
 const TEXT_BYTES_PER_TOKEN: f64 = 4.5;
 
@@ -195,7 +195,7 @@ impl Plan {
         let ram_bytes = PlannedMemory {
             weights: weight_bytes.all,
             cache: machine.cache_bytes.min(kv),
-            working: shape.working_bytes(part_tokens(shape).min(tokens), kv_dtype.into()),
+            working: working_bytes(shape, tokens, kv_dtype.into()),
         };
         let prefill = prefill(request, shape, machine);
         Ok(Self {
@@ -225,6 +225,13 @@ impl Plan {
 /// Tokens that are read in one go, isolated from all others.
 fn part_tokens(shape: &ModelShape) -> u64 {
     if shape.chunked.is_some() { MAX_NATIVE_PART_TOKENS } else { MAX_PART_TOKENS }
+}
+
+/// Memory beside weights and cached pages: what reading a part takes, and the segment before it while it is written.
+fn working_bytes(shape: &ModelShape, tokens: u64, kv: KvFormat) -> u64 {
+    let part = part_tokens(shape).min(tokens);
+    let others = (tokens - part).saturating_mul(shape.kv_bytes_per_token(kv));
+    shape.working_bytes(part, kv) + others.min(MAX_UNWRITTEN_BYTES)
 }
 
 fn prefill(request: &PlanRequest, shape: &ModelShape, machine: &Machine) -> PlannedPrefill {
@@ -345,7 +352,7 @@ fn whole_context(
     let isolated = shape.flops_per_token(part_tokens(shape).min(request.tokens)) * request.tokens as f64;
     let WeightBytes { all: weights, per_token: active } = weight_bytes;
     let kv = request.tokens.saturating_mul(shape.kv_bytes_per_token(request.kv_dtype.into()));
-    let working = shape.working_bytes(part_tokens(shape).min(request.tokens), request.kv_dtype.into());
+    let working = working_bytes(shape, request.tokens, request.kv_dtype.into());
     let all = weights.saturating_add(kv).saturating_add(working);
     let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
     let holds = |(name, usable): (&str, f64)| {
