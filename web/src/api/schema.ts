@@ -403,7 +403,8 @@ export interface paths {
         put?: never;
         /**
          * Ask a job to stop
-         * @description One that has not begun is thrown away at once; one that runs stops at its next safe point.
+         * @description One that has not begun is thrown away at once; one that runs stops at its next safe point. Documents that it has
+         *     finished stay, the others are thrown away with what was computed for them.
          */
         post: operations["cancel_job"];
         delete?: never;

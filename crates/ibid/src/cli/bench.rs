@@ -64,7 +64,7 @@ pub struct BenchTtft {
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[command(
-    after_help = "Examples:\n  ibid bench ingest\n  ibid bench ingest --from ~/papers --tokens 1000000\n\nThe files are taken in order of path until there are enough tokens, the last one cut. When there are too few, their texts follow again, each time with other marks in them, so that nothing is found to be stored already."
+    after_help = "Examples:\n  ibid bench ingest\n  ibid bench ingest --from ~/papers --tokens 1000000\n\nThe files are taken in order of path until there are enough tokens, the last one cut. When there are too few, their texts follow again, each time with other marks in them, so that nothing is found to be stored already.\n\nSegments are written beside the prefill of the next ones, so that the seconds of `write` lie within those of `prefill`, but for the last. \"busy cores\" is how many of this machine's `cores` were at work on average; \"over prefill\" how many times as fast as prefill the named stages are."
 )]
 pub struct BenchIngest {
     /// Size of the text

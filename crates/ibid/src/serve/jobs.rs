@@ -69,7 +69,8 @@ pub async fn show(
 
 /// Ask a job to stop
 ///
-/// One that has not begun is thrown away at once; one that runs stops at its next safe point.
+/// One that has not begun is thrown away at once; one that runs stops at its next safe point. Documents that it has
+/// finished stay, the others are thrown away with what was computed for them.
 #[utoipa::path(post, path = "/v1/jobs/{job_id}/cancel", tag = "jobs", operation_id = "cancel_job", params(("job_id" = String, Path)),
     responses((status = 200, body = rest::Job), (status = "4XX", body = ProblemObject, content_type = "application/problem+json")))]
 pub async fn cancel(

@@ -87,9 +87,12 @@ impl Measured {
     fn line(&self) -> String {
         let sorted = self.sorted();
         let (least, greatest) = (sorted.first().unwrap_or(&0.0), sorted.last().unwrap_or(&0.0));
+        let name = match self.tokens == self.context {
+            true => self.name.clone(),
+            false => format!("{} of {} tokens behind", self.name, self.tokens),
+        };
         let mut line = format!(
-            "{:<26} {:>8} tokens  {:>9.4} s  {:>10.1} tokens/s",
-            self.name,
+            "{name:<26} {:>8} tokens  {:>9.4} s  {:>10.1} tokens/s",
             self.context,
             self.median(),
             self.tokens_per_s()
@@ -230,7 +233,9 @@ mod tests {
         assert_eq!(object["runs"], json!([4.0, 1.0, 2.0]));
         assert_eq!((&object["least_seconds"], &object["greatest_seconds"]), (&json!(1.0), &json!(4.0)));
         assert_eq!(object["page_cache"], "warm");
-        assert!(result.line().contains("page cache: \"warm\""), "{}", result.line());
+        let line = result.line();
+        assert!(line.starts_with("decode of 32 tokens behind      512 tokens"), "{line}");
+        assert!(line.contains("page cache: \"warm\""), "{line}");
     }
 
     #[test]
