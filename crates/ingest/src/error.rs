@@ -92,6 +92,12 @@ pub enum Error {
     Tokens { document: String, source: Box<corpus::tokens::TokenizerError> },
 }
 
+impl From<tokio::task::JoinError> for Error {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::Task { detail: error.to_string() }
+    }
+}
+
 impl Error {
     /// Stored bytes are lost or are not what their name says.
     pub fn is_damage(&self) -> bool {

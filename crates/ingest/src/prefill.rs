@@ -57,6 +57,7 @@ impl Ingest {
         let mut computed = 0;
         for (part, planned) in parts.iter().zip(planned).filter(|(part, _)| !part.ready) {
             computed += self.compute_segment(version, planned.spec, unwritten, meter, watch).await?;
+            // Also while its segment is still unwritten: a stop does not lose it.
             meter.add(part.tokens.len());
             watch.tell(meter.progress(0)).await?;
         }
@@ -183,16 +184,13 @@ impl Ingest {
         // A task of its own: it neither waits for the caller's progress function nor ends half-way with this one.
         let ingest = self.clone();
         let mut writing = tokio::spawn(async move { ingest.write(before).await });
-        let written = |joined: std::result::Result<Result<()>, tokio::task::JoinError>| {
-            joined.map_err(|e| Error::Task { detail: e.to_string() })?
-        };
         let mut computing = pin!(self.compute(ids, meter, watch));
         tokio::select! {
             joined = &mut writing => {
-                written(joined)?;
+                joined??;
                 computing.await
             }
-            pages = &mut computing => match (written(writing.await), pages) {
+            pages = &mut computing => match (writing.await?, pages) {
                 // Nobody wants what could not be written.
                 (_, Err(Error::Cancelled)) => Err(Error::Cancelled),
                 (written, pages) => written.and(pages),

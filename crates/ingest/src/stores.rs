@@ -189,5 +189,5 @@ impl Stores {
 
 /// Runs blocking work on its own thread.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Error::Task { detail: e.to_string() })
+    Ok(tokio::task::spawn_blocking(work).await?)
 }

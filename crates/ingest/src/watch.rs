@@ -96,7 +96,7 @@ impl Watch<'_> {
         let mut ahead = 0;
         loop {
             tokio::select! {
-                done = &mut work => return done.map_err(|e| Error::Task { detail: e.to_string() })?,
+                done = &mut work => return done?,
                 Some(done) = reports.recv() => ahead = done,
                 _ = tick.tick() => if let Err(error) = self.tell(meter.progress(ahead)).await {
                     drop(stop);

@@ -9,11 +9,7 @@ use std::{
 use catalog::{LOCAL_OWNER, State};
 use ingest::{Error, ExportReport, ImportOptions, ImportReport, Progress, Stage};
 
-use crate::workplace::{Workplace, open_engine, prose};
-
-pub fn go_on(_: Progress) -> ControlFlow<()> {
-    ControlFlow::Continue(())
-}
+use crate::workplace::{Workplace, go_on, open_engine, prose};
 
 pub fn named(name: &str) -> ImportOptions {
     ImportOptions { name: Some(name.into()), ..ImportOptions::default() }

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tar::{EntryType, Header};
 
 use crate::{
-    archive::{export, filled, go_on, import, named},
-    workplace::Workplace,
+    archive::{export, filled, import, named},
+    workplace::{Workplace, go_on},
 };
 
 /// One entry of an archive, as its writer wants it.

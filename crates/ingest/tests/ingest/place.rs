@@ -9,11 +9,7 @@ use std::{
 use catalog::LOCAL_OWNER;
 use ingest::{AddOptions, AddReport, Error, Progress, Result, Upload};
 
-use crate::workplace::{Workplace, prose};
-
-fn go_on(_: Progress) -> ControlFlow<()> {
-    ControlFlow::Continue(())
-}
+use crate::workplace::{Workplace, go_on, prose};
 
 async fn add(place: &Workplace, folder: &Path, options: AddOptions) -> Result<AddReport> {
     place.ingest.add(&place.corpus, &[folder.to_owned()], options, &go_on).await

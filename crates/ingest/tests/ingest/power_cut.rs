@@ -10,7 +10,7 @@ use kv::testing::{Fault, Unsynced};
 
 use crate::{
     powered::{House, Image, Powered},
-    workplace::prose,
+    workplace::{go_on, prose},
 };
 
 /// Documents by file name: what the text is about.
@@ -205,7 +205,7 @@ async fn an_ingest_that_is_stopped_on_a_full_disk_tells_of_the_disk_or_has_kept_
     let image = corpus_of(&mut house, &[]).await;
     house.write_files(&files(BEFORE));
     let powered = house.open(&image, Unsynced::Survives).await;
-    let whole = powered.add_watched(&house.inputs(), &|_| ControlFlow::Continue(())).await.unwrap();
+    let whole = powered.add_watched(&house.inputs(), &go_on).await.unwrap();
     powered.close().await;
     let one_computed = |now: Progress| match now.stage == Stage::Prefill && now.done > now.in_hand {
         true => ControlFlow::Break(()),
@@ -218,7 +218,7 @@ async fn an_ingest_that_is_stopped_on_a_full_disk_tells_of_the_disk_or_has_kept_
         let error = powered.add_watched(&house.inputs(), &one_computed).await.unwrap_err();
         let reached = powered.disk.n_operations() > at;
         powered.disk.arm(Fault::CutBefore(u64::MAX));
-        let rest = powered.add_watched(&house.inputs(), &|_| ControlFlow::Continue(())).await.unwrap();
+        let rest = powered.add_watched(&house.inputs(), &go_on).await.unwrap();
         if matches!(error, Error::Interrupted) {
             assert!(rest.tokens_prefilled < whole.tokens_prefilled, "operation {n} failed: {rest:?}");
         }

@@ -17,7 +17,7 @@ use kv::{
     testing::{SimDisk, Unsynced},
 };
 
-use crate::workplace::engine;
+use crate::workplace::{engine, go_on};
 
 #[derive(Clone)]
 struct Switch(SimDisk);
@@ -148,7 +148,7 @@ impl Powered {
     }
 
     pub async fn add(&self, inputs: &[PathBuf]) -> Result<()> {
-        self.add_watched(inputs, &|_| ControlFlow::Continue(())).await.map(drop)
+        self.add_watched(inputs, &go_on).await.map(drop)
     }
 
     pub async fn add_watched(
@@ -163,12 +163,12 @@ impl Powered {
 
     pub async fn export(&self, to: &Path) {
         let corpus = self.corpus().await.expect("it is there");
-        self.ingest.stores.export(&corpus, to, true, &|_| ControlFlow::Continue(())).await.unwrap();
+        self.ingest.stores.export(&corpus, to, true, &go_on).await.unwrap();
     }
 
     pub async fn import(&self, archive: &Path) -> Result<()> {
         let options = ImportOptions::default();
-        self.ingest.import(archive, &options, &|_| ControlFlow::Continue(())).await.map(drop)
+        self.ingest.import(archive, &options, &go_on).await.map(drop)
     }
 
     pub async fn close(self) -> SimDisk {

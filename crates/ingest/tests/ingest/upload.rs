@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use catalog::{Job, JobState, LOCAL_OWNER, State};
 use ingest::{Accepted, Error, Progress, Stage, Upload};
 
-use crate::workplace::{Workplace, prose};
+use crate::workplace::{Workplace, go_on, prose};
 
 async fn accept(place: &Workplace, files: &[(&str, String)]) -> Accepted {
     let upload = |(path, text): &(&str, String)| {
@@ -28,10 +28,6 @@ async fn job(place: &Workplace, job: &Job) -> Job {
 /// Whether the second of [`three`] is being prefilled: the first is less than a third of all, with the second two thirds.
 fn in_the_second(now: Progress) -> bool {
     now.stage == Stage::Prefill && now.done * 20 > now.total * 9
-}
-
-fn go_on(_: Progress) -> ControlFlow<()> {
-    ControlFlow::Continue(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -88,7 +88,7 @@ impl Workplace {
     }
 
     pub async fn add_with(&self, options: AddOptions) -> Result<AddReport, Error> {
-        self.add_watched(options, &|_| ControlFlow::Continue(())).await
+        self.add_watched(options, &go_on).await
     }
 
     pub async fn add_watched(
@@ -130,6 +130,11 @@ fn read_tree(folder: &Path, root: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>)
             files.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap());
         }
     }
+}
+
+/// Who never stops.
+pub fn go_on(_: Progress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
 }
 
 /// Sentences enough for several parts; `topic` makes texts differ.
